@@ -1,0 +1,68 @@
+// Checkpoint directories: <root>/step-00001234/{model/, optimizer-RRRRR-of-
+// NNNNN.safetensors, state.json, MANIFEST.json}. A checkpoint exists when its
+// manifest does (docs/formats/checkpoint.md). Commit protocol: every rank writes
+// its files into StagingDirectory, syncs, reports digests; the rank that the
+// coordinator grants calls CommitStaged.
+#ifndef VARALIGN_CHECKPOINT_CHECKPOINT_H_
+#define VARALIGN_CHECKPOINT_CHECKPOINT_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "checkpoint/model_directory.h"
+#include "varalign/v1/checkpoint.pb.h"
+
+namespace varalign::checkpoint {
+
+// "step-00001234"; ".step-00001234.g3" while generation 3 writes it.
+std::string CheckpointName(uint64_t step);
+std::filesystem::path StagingDirectory(const std::filesystem::path& root,
+                                       uint64_t step, uint64_t generation);
+
+// optimizer-RRRRR-of-NNNNN.safetensors with tensors master, m, v and the
+// metadata begin, end, updates. Returns the file's digest.
+absl::StatusOr<ModelFile> WriteOptimizerShard(
+    const std::filesystem::path& directory, uint32_t rank, uint32_t world_size,
+    int64_t begin, int64_t end, int64_t updates,
+    std::span<const NamedTensor> tensors);
+
+absl::StatusOr<ModelFile> WriteTrainState(
+    const std::filesystem::path& directory, const v1::TrainState& state);
+
+// Verifies every file of `manifest` by size and checksum, writes MANIFEST.json
+// last, renames to CheckpointName under `root`, syncs the parent. If a valid
+// checkpoint of that name is already there, keeps it. DataLoss names the file
+// that differs.
+absl::StatusOr<std::filesystem::path> CommitStaged(
+    const std::filesystem::path& root, const v1::CheckpointManifest& manifest);
+
+// Reads and verifies a committed checkpoint: DataLoss for any difference,
+// NotFound without a manifest.
+absl::StatusOr<v1::CheckpointManifest> VerifyCheckpoint(
+    const std::filesystem::path& checkpoint);
+
+absl::StatusOr<v1::TrainState> ReadTrainState(
+    const std::filesystem::path& checkpoint);
+
+// Assembles the slice [begin, end) of master, m, v from the shards of any world
+// size. The three tensors are freshly allocated.
+struct OptimizerSlice {
+  at::Tensor master, m, v;
+  int64_t updates = 0;
+};
+absl::StatusOr<OptimizerSlice> ReadOptimizerSlice(
+    const std::filesystem::path& checkpoint, int64_t begin, int64_t end);
+
+// Which of the committed steps to delete, oldest first, so that `keep` (>= 2)
+// remain. Pure.
+std::vector<uint64_t> StepsToDelete(std::vector<uint64_t> committed,
+                                    uint32_t keep);
+
+}  // namespace varalign::checkpoint
+
+#endif  // VARALIGN_CHECKPOINT_CHECKPOINT_H_

@@ -1,0 +1,42 @@
+// config.json of a Hugging Face model directory, as far as it changes numbers.
+#ifndef VARALIGN_MODEL_MODEL_CONFIG_H_
+#define VARALIGN_MODEL_MODEL_CONFIG_H_
+
+#include <cstdint>
+#include <filesystem>
+
+#include "absl/status/statusor.h"
+#include "base/json.h"
+
+namespace varalign::model {
+
+enum class Head { kCausalLm, kReward };  // kReward: one label
+
+struct ModelConfig {
+  Head head = Head::kCausalLm;
+  int64_t hidden_size = 0;        // H
+  int64_t intermediate_size = 0;  // I
+  int64_t num_layers = 0;         // L
+  int64_t num_heads = 0;
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t vocabulary_size = 0;  // V
+  int64_t max_positions = 0;
+  double rms_norm_eps = 1e-6;
+  double rope_theta = 10000;
+  bool tie_word_embeddings = false;
+};
+
+// InvalidArgument names the key: a required one that is missing, a family,
+// rope type, activation, bias, quantisation or label count that is not
+// supported. Reads `rope_parameters` (transformers 5) and `rope_theta` with
+// `rope_scaling` (older).
+absl::StatusOr<ModelConfig> ParseModelConfig(const base::Json& config);
+
+// NotFound without config.json.
+absl::StatusOr<ModelConfig> ReadModelConfig(
+    const std::filesystem::path& directory);
+
+}  // namespace varalign::model
+
+#endif  // VARALIGN_MODEL_MODEL_CONFIG_H_

@@ -1,0 +1,70 @@
+// The parameters of a decoder in one flat buffer, and their Hugging Face names.
+#ifndef VARALIGN_MODEL_PARAMETERS_H_
+#define VARALIGN_MODEL_PARAMETERS_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "model/model_config.h"
+
+namespace varalign::model {
+
+using NamedTensor = std::pair<std::string, at::Tensor>;
+
+struct LayerParameters {
+  at::Tensor input_norm;   // [H]
+  at::Tensor qkv;          // [(heads + 2 kv_heads) * head_dim, H]
+  at::Tensor output;       // [H, heads * head_dim]
+  at::Tensor post_norm;    // [H]
+  at::Tensor gate_up;      // [2 I, H]
+  at::Tensor down;         // [H, I]
+};
+
+// All tensors are views of `flat` [P]. For training, EnableGradients gives each
+// leaf a gradient that is a view of `gradients` [P], so that backward passes
+// add up there. Not thread safe while training; else immutable.
+struct Parameters {
+  ModelConfig config;
+  at::Tensor flat;       // [P], padded to a multiple of `kFlatMultiple`
+  at::Tensor gradients;  // [P] same dtype; undefined until EnableGradients
+  at::Tensor embedding;  // [V, H]
+  std::vector<LayerParameters> layers;
+  at::Tensor final_norm;  // [H]
+  at::Tensor lm_head;     // [V, H]; the embedding itself where tied
+  at::Tensor score;       // [1, H], kReward only
+
+  // Offsets [begin, end) in `flat` that weight decay applies to (matrices).
+  std::vector<std::pair<int64_t, int64_t>> decayed;
+};
+
+inline constexpr int64_t kFlatMultiple = 256;
+
+// Zero-filled. `dtype` float32 or float64 on the CPU.
+Parameters MakeParameters(const ModelConfig& config, at::ScalarType dtype);
+
+// The same tensors under their Hugging Face names, one entry a file tensor
+// (q_proj, k_proj, v_proj apart), tied head left out. Views of `flat`.
+std::vector<NamedTensor> HuggingFaceTensors(const Parameters& parameters);
+
+// Copies (and converts) every tensor in. InvalidArgument names a tensor that is
+// missing, unknown, or has another shape. Known buffers (rotary inv_freq) and a
+// tied lm_head.weight are accepted and ignored; a tied model that stores only
+// lm_head.weight loads it as the embedding.
+absl::Status LoadTensors(std::span<const NamedTensor> tensors,
+                         Parameters& parameters);
+
+// Normal(0, 0.02) matrices, ones for norms; from `seed` alone.
+void InitializeRandomly(uint64_t seed, Parameters& parameters);
+
+void EnableGradients(Parameters& parameters);
+
+}  // namespace varalign::model
+
+#endif  // VARALIGN_MODEL_PARAMETERS_H_

@@ -1,0 +1,46 @@
+// AdamW on a flat shard, decoupled weight decay (Loshchilov & Hutter,
+// arXiv 1711.05101), with the arithmetic of torch.optim.AdamW.
+#ifndef VARALIGN_OPTIM_ADAMW_H_
+#define VARALIGN_OPTIM_ADAMW_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace varalign::optim {
+
+struct AdamWOptions {
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 0;
+};
+
+// The optimizer's state for the slice [begin, end) of the flat parameters that
+// this rank owns (ZeRO-1; the whole at world size 1).
+struct AdamWState {
+  int64_t begin = 0;
+  int64_t end = 0;
+  at::Tensor master;  // [end - begin] float32 (float64 in exactness tests)
+  at::Tensor m;       // the same shape and dtype
+  at::Tensor v;
+  at::Tensor decay_mask;  // [end - begin]: 1 where weight decay applies, else 0
+  int64_t updates = 0;    // t: updates that changed the parameters
+};
+
+// Zero moments, master copied from `flat` [P]. `decayed`: ranges of `flat`.
+AdamWState MakeAdamWState(const at::Tensor& flat, int64_t begin, int64_t end,
+                          const std::vector<std::pair<int64_t, int64_t>>& decayed);
+
+// One update with gradient `scale * gradient`. REQUIRES: scale is finite.
+void AdamWStep(const at::Tensor& gradient, double scale, double learning_rate,
+               const AdamWOptions& options, AdamWState& state);
+
+// min(1, max_norm / norm); 1 where max_norm is 0.
+double ClipFactor(double norm, double max_norm);
+
+}  // namespace varalign::optim
+
+#endif  // VARALIGN_OPTIM_ADAMW_H_

@@ -1,0 +1,68 @@
+// Text to token ids and back, exactly as the Hugging Face `tokenizers` library
+// does it, and chat templates as transformers renders them. Both come from the
+// reference crates, behind the C header text/ffi.h.
+#ifndef VARALIGN_TEXT_TOKENIZER_H_
+#define VARALIGN_TEXT_TOKENIZER_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace varalign::text {
+
+struct Message {
+  std::string role;  // "system", "user", "assistant"
+  std::string content;
+};
+
+// The text half of a Hugging Face model directory: tokenizer.json,
+// tokenizer_config.json, chat_template.jinja. Immutable; any thread.
+class Tokenizer {
+ public:
+  // NotFound without tokenizer.json; InvalidArgument for a file that the
+  // library refuses (limits: 128 MiB, 2 M entries).
+  static absl::StatusOr<Tokenizer> Load(const std::filesystem::path& model);
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  // InvalidArgument for invalid UTF-8. `add_special_tokens` runs the
+  // post-processor (BOS and the like).
+  absl::StatusOr<std::vector<uint32_t>> Encode(std::string_view text,
+                                               bool add_special_tokens) const;
+  absl::StatusOr<std::string> Decode(std::span<const uint32_t> ids,
+                                     bool skip_special_tokens) const;
+
+  // Largest id + 1, added tokens included.
+  uint32_t vocabulary_size() const;
+  std::optional<uint32_t> bos_id() const;
+  std::optional<uint32_t> eos_id() const;
+
+  // InvalidArgument with the template's own message if it raises or is refused
+  // (64 KiB, fuel 10^6, output 16 MiB). REQUIRES: has_chat_template(), or
+  // `chat_template` given.
+  absl::StatusOr<std::string> RenderChat(
+      std::span<const Message> messages, bool add_generation_prompt,
+      std::optional<std::string_view> chat_template = std::nullopt) const;
+  bool has_chat_template() const;
+
+  // SHA-256 of tokenizer.json, of the chat template ("" without one).
+  const std::string& tokenizer_sha256() const;
+  const std::string& template_sha256() const;
+
+ private:
+  struct State;
+  explicit Tokenizer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace varalign::text
+
+#endif  // VARALIGN_TEXT_TOKENIZER_H_
