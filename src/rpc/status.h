@@ -1,0 +1,23 @@
+// The border between absl::Status and grpc::Status. Codes are the same, and
+// messages are kept; payloads (exit codes) stay on their side.
+#ifndef VARALIGN_RPC_STATUS_H_
+#define VARALIGN_RPC_STATUS_H_
+
+#include "absl/status/status.h"
+#include "grpcpp/support/status.h"
+
+namespace varalign::rpc {
+
+// Messages travel in a header of limited size: what is longer than 2,000 bytes
+// is cut there and says so. Bytes that are not UTF-8 become '?'.
+grpc::Status ToGrpc(const absl::Status& status);
+
+absl::Status FromGrpc(const grpc::Status& status);
+
+// The same call may succeed later: Unavailable, DeadlineExceeded. Every method
+// of ours may be repeated.
+bool IsRetryable(const absl::Status& status);
+
+}  // namespace varalign::rpc
+
+#endif  // VARALIGN_RPC_STATUS_H_
