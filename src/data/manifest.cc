@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <string>
-#include <string_view>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/status_macros.h"
@@ -20,13 +20,13 @@ constexpr uint32_t kFormatVersion = 1;
 constexpr uint64_t kMaxManifestBytes = 16ull << 20;
 
 absl::Status NotAManifest(const std::filesystem::path& path,
-                          std::string_view reason) {
+                          absl::string_view reason) {
   return absl::InvalidArgumentError(absl::StrCat(
       "not the manifest of a data set: ", path.string(), ": ", reason));
 }
 
 // A base name that stays in its directory: [A-Za-z0-9._-]+.safetensors.
-bool IsShardName(std::string_view name) {
+bool IsShardName(absl::string_view name) {
   return absl::EndsWith(name, ".safetensors") && !absl::StartsWith(name, ".") &&
          std::all_of(name.begin(), name.end(), [](char c) {
            return absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
@@ -36,7 +36,7 @@ bool IsShardName(std::string_view name) {
 
 absl::Status CheckShards(const std::filesystem::path& path,
                          const v1::DatasetManifest& manifest) {
-  absl::flat_hash_set<std::string_view> names;
+  absl::flat_hash_set<absl::string_view> names;
   uint64_t examples = 0, rows = 0;
   for (const v1::Shard& shard : manifest.shards()) {
     if (!IsShardName(shard.file())) {

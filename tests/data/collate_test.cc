@@ -1,0 +1,71 @@
+#include "data/collate.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace varalign::data {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+std::vector<int64_t> Values(const at::Tensor& tensor) {
+  const int64_t* begin = tensor.data_ptr<int64_t>();
+  return {begin, begin + tensor.numel()};
+}
+
+TEST(PackRowsTest, LaysRowsEndToEndWithoutTheirLastToken) {
+  const std::vector<uint32_t> p1 = {10, 11, 12}, r1 = {13, 14};
+  const std::vector<uint32_t> p2 = {20}, r2 = {21, 22, 23};
+  const std::vector<TokenRow> rows = {{p1, r1}, {p2, r2}};
+  const PackedRows packed = PackRows(rows);
+  EXPECT_THAT(Values(packed.tokens), ElementsAre(10, 11, 12, 13, 20, 21, 22));
+  EXPECT_THAT(packed.cu_seqlens, ElementsAre(0, 4, 7));
+  EXPECT_THAT(Values(packed.targets), ElementsAre(13, 14, 21, 22, 23));
+  EXPECT_THAT(Values(packed.loss_positions), ElementsAre(2, 3, 4, 5, 6));
+  EXPECT_THAT(Values(packed.row_of_target), ElementsAre(0, 0, 1, 1, 1));
+}
+
+// The hidden state at a loss position has seen exactly the tokens before its
+// target.
+TEST(PackRowsTest, EveryResponseTokenIsPredictedFromItsPrefix) {
+  const std::vector<uint32_t> prompt = {1, 2}, one = {3}, many = {4, 5, 6, 7};
+  const std::vector<TokenRow> rows = {{prompt, one}, {prompt, many}};
+  const PackedRows packed = PackRows(rows);
+  const auto tokens = Values(packed.tokens), at = Values(packed.loss_positions),
+             row = Values(packed.row_of_target);
+  size_t target = 0;
+  for (size_t r = 0; r < rows.size(); ++r) {
+    std::vector<uint32_t> whole(rows[r].prompt.begin(), rows[r].prompt.end());
+    for (const uint32_t id : rows[r].response) {
+      EXPECT_EQ(row[target], static_cast<int64_t>(r));
+      const auto begin = packed.cu_seqlens[r];
+      const std::vector<uint32_t> seen(tokens.begin() + begin,
+                                       tokens.begin() + at[target] + 1);
+      EXPECT_EQ(seen, whole);
+      whole.push_back(id);
+      ++target;
+    }
+  }
+}
+
+TEST(PackRowsTest, NoRowsMakeEmptyTensors) {
+  const PackedRows packed = PackRows({});
+  EXPECT_EQ(packed.tokens.numel(), 0);
+  EXPECT_THAT(packed.cu_seqlens, ElementsAre(0));
+}
+
+TEST(CutMicroBatchesTest, FillsTheBudgetInOrder) {
+  const std::vector<uint64_t> tokens = {4, 4, 2, 5, 5, 1};
+  EXPECT_THAT(CutMicroBatches(tokens, 10), ElementsAre(0, 3, 5));
+  EXPECT_THAT(CutMicroBatches(tokens, 1000), ElementsAre(0));
+  EXPECT_THAT(CutMicroBatches({}, 10), IsEmpty());
+}
+
+TEST(CutMicroBatchesTest, RowAboveTheBudgetIsAlone) {
+  const std::vector<uint64_t> tokens = {3, 99, 3, 3};
+  EXPECT_THAT(CutMicroBatches(tokens, 10), ElementsAre(0, 1, 2));
+}
+
+}  // namespace
+}  // namespace varalign::data
