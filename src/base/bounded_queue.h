@@ -26,7 +26,8 @@ class BoundedQueue {
     auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
       return closed_ || items_.size() < capacity_;
     };
-    if (!mutex_.AwaitWithTimeout(absl::Condition(&ready), timeout)) return false;
+    if (!mutex_.AwaitWithTimeout(absl::Condition(&ready), timeout))
+      return false;
     if (closed_) return false;
     items_.push_back(std::move(value));
     return true;

@@ -3,20 +3,25 @@
 // Errors of all functions name the path:
 //   NotFound            no such file or directory
 //   PermissionDenied    EACCES, EPERM, EROFS
-//   ResourceExhausted   ENOSPC, EDQUOT
+//   ResourceExhausted   ENOSPC, EDQUOT, EMFILE, ENFILE, ENOMEM
+//   AlreadyExists       EEXIST, ENOTEMPTY
+//   InvalidArgument     a directory where a file should be, a name too long, a
+//                       loop of links, two file systems
 //   Unavailable         other I/O errors
 #ifndef VARALIGN_BASE_FILE_H_
 #define VARALIGN_BASE_FILE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/file_descriptor.h"
 
 namespace varalign::base {
 
@@ -27,6 +32,10 @@ absl::Status ErrnoStatus(int error, std::string_view operation,
 // OutOfRange if the file is larger than `limit_bytes`.
 absl::StatusOr<std::string> ReadFile(const std::filesystem::path& path,
                                      uint64_t limit_bytes = 1ull << 30);
+
+// Hands the contents to `take` from front to back in blocks of at most 1 MiB.
+absl::Status ReadFileInBlocks(const std::filesystem::path& path,
+                              absl::FunctionRef<void(std::string_view)> take);
 
 // Temporary file beside `path`, write, fsync, rename, fsync the directory. On
 // an error nothing is left behind and an older `path` is untouched.
@@ -59,10 +68,10 @@ class FileWriter {
   absl::Status Commit();
 
  private:
-  FileWriter(std::filesystem::path path, int descriptor);
+  FileWriter(std::filesystem::path path, FileDescriptor descriptor);
 
   std::filesystem::path path_;
-  int descriptor_ = -1;
+  FileDescriptor descriptor_;  // invalid: committed or moved from
 };
 
 // A file mapped read only. Copies nothing; the span lives as long as the
@@ -70,6 +79,7 @@ class FileWriter {
 // checksums of files that others may write.
 class MappedFile {
  public:
+  // InvalidArgument if `path` is no regular file.
   static absl::StatusOr<MappedFile> Open(const std::filesystem::path& path);
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;

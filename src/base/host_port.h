@@ -12,8 +12,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "base/exit_code.h"
+#include "base/string_view.h"
 
 namespace varalign::base {
 
@@ -33,17 +33,18 @@ struct HostPort {
 inline absl::StatusOr<HostPort> ParseHostPort(std::string_view text) {
   const size_t colon = text.rfind(':');
   std::string_view host = text.substr(0, colon);
-  const bool bracketed =
-      absl::ConsumePrefix(&host, "[") && absl::ConsumeSuffix(&host, "]");
+  const bool bracketed = host.starts_with('[') && host.ends_with(']');
+  if (bracketed) host = host.substr(1, host.size() - 2);
   uint32_t port = 0;
   if (colon == std::string_view::npos || host.empty() ||
       (!bracketed && host.find_first_of(":[]/") != std::string_view::npos) ||
-      !absl::SimpleAtoi(text.substr(colon + 1), &port) || port > 65535) {
+      !absl::SimpleAtoi(ToAbsl(text.substr(colon + 1)), &port) ||
+      port > 65535) {
     return WithExitCode(
         absl::InvalidArgumentError(absl::StrCat(
             "not an address: expected HOST:PORT, such as 127.0.0.1:7000 or "
             "127.0.0.1:0 for any free port, got '",
-            text, "'")),
+            ToAbsl(text), "'")),
         kExitUsage);
   }
   return HostPort{std::string(host), static_cast<uint16_t>(port)};

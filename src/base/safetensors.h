@@ -25,8 +25,21 @@
 
 namespace varalign::base {
 
-enum class Dtype { kBool, kU8, kI8, kI16, kU16, kI32, kU32, kI64, kU64, kF16,
-                   kBF16, kF32, kF64 };
+enum class Dtype {
+  kBool,
+  kU8,
+  kI8,
+  kI16,
+  kU16,
+  kI32,
+  kU32,
+  kI64,
+  kU64,
+  kF16,
+  kBF16,
+  kF32,
+  kF64
+};
 
 // "F32" and so on; sizes in bytes.
 std::string_view DtypeName(Dtype dtype);

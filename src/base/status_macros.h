@@ -10,12 +10,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-#define RETURN_IF_ERROR(expression)                                  \
-  do {                                                               \
-    if (absl::Status varalign_status_ = (expression);                \
-        !varalign_status_.ok()) {                                    \
-      return varalign_status_;                                       \
-    }                                                                \
+#define RETURN_IF_ERROR(expression)                   \
+  do {                                                \
+    if (absl::Status varalign_status_ = (expression); \
+        !varalign_status_.ok()) {                     \
+      return varalign_status_;                        \
+    }                                                 \
   } while (false)
 
 #define VARALIGN_CONCAT_INNER(a, b) a##b
