@@ -1,0 +1,59 @@
+//! A tokenizer.json, loaded.
+
+use tokenizers::Tokenizer;
+
+pub struct Tokens {
+    tokenizer: Tokenizer,
+    vocabulary_size: u32,
+}
+
+impl Tokens {
+    pub fn parse(json: &str, max_entries: usize) -> Result<Self, String> {
+        let mut tokenizer: Tokenizer =
+            json.parse().map_err(|e: tokenizers::Error| e.to_string())?;
+        // A saved file may carry the truncation and padding of its last use;
+        // like transformers, encode whole texts.
+        tokenizer.with_truncation(None).map_err(|e| e.to_string())?;
+        tokenizer.with_padding(None);
+        let vocabulary = tokenizer.get_vocab(true);
+        if vocabulary.len() > max_entries {
+            return Err(format!(
+                "more entries than the limit of {max_entries}: {}",
+                vocabulary.len()
+            ));
+        }
+        let largest = vocabulary.values().max();
+        let vocabulary_size = largest.map_or(0, |id| id.saturating_add(1));
+        Ok(Tokens { tokenizer, vocabulary_size })
+    }
+
+    pub fn encode(
+        &self,
+        text: &str,
+        add_special_tokens: bool,
+    ) -> Result<Vec<u32>, String> {
+        let encoding = self
+            .tokenizer
+            .encode_fast(text, add_special_tokens)
+            .map_err(|e| e.to_string())?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    pub fn decode(
+        &self,
+        ids: &[u32],
+        skip_special_tokens: bool,
+    ) -> Result<String, String> {
+        self.tokenizer
+            .decode(ids, skip_special_tokens)
+            .map_err(|e| e.to_string())
+    }
+
+    pub fn id_of(&self, token: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(token)
+    }
+
+    pub fn vocabulary_size(&self) -> u32 {
+        self.vocabulary_size
+    }
+}
