@@ -11,6 +11,7 @@
 #ifndef VARALIGN_BASE_SAFETENSORS_H_
 #define VARALIGN_BASE_SAFETENSORS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -19,6 +20,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/file.h"
@@ -68,8 +70,9 @@ class SafetensorsFile {
   // NotFound if there is none of that name.
   absl::StatusOr<TensorSpan> Find(std::string_view name) const;
 
-  // The values of a tensor of the C++ type `T`. InvalidArgument if the dtype
-  // differs, NotFound if there is none of that name.
+  // The values of a tensor of the C++ type `T`: the integers of 8 to 64 bits,
+  // float and double. InvalidArgument if the dtype differs or the address is
+  // not aligned to it, NotFound if there is none of that name.
   template <typename T>
   absl::StatusOr<std::span<const T>> Values(std::string_view name) const;
 
@@ -80,6 +83,7 @@ class SafetensorsFile {
   MappedFile file_;
   std::vector<TensorSpan> tensors_;
   SafetensorsMetadata metadata_;
+  absl::flat_hash_map<std::string, size_t> index_;  // name -> tensors_
 };
 
 struct SafetensorsContents {
@@ -91,8 +95,13 @@ struct SafetensorsContents {
 absl::StatusOr<SafetensorsContents> ParseSafetensors(
     std::span<const std::byte> file);
 
-// Writes a new file and syncs it; returns its size and XXH3-128. The data of
-// tensors starts at a multiple of 8 bytes. Removes the file on an error.
+// Writes a new file and syncs it; returns its size and XXH3-128. The data
+// starts at a multiple of 8 bytes, and dtypes of more bytes come first, so that
+// each tensor is aligned; otherwise in the order of `tensors`. Removes the file
+// on an error.
+//
+//   InvalidArgument   what the reader would refuse
+//   AlreadyExists     the file is there
 struct WrittenFile {
   uint64_t num_bytes = 0;
   std::string xxh3_128;

@@ -29,7 +29,8 @@ struct ProcessOptions {
   std::map<std::string, std::string> environment;  // added to ours
   // Standard output and standard error go here (appended); empty: inherited.
   std::filesystem::path log_file;
-  // A session of its own, so that a terminal's Ctrl-C reaches only us.
+  // A session of its own, so that a terminal's Ctrl-C reaches only us. What
+  // the child leaves behind in it is killed as the child is reaped.
   bool new_session = false;
 };
 
@@ -54,8 +55,12 @@ class Subprocess {
 
  private:
   explicit Subprocess(pid_t pid) : pid_(pid) {}
+  // `flags` of waitid: 0 or WNOHANG. Sets exit_ if the child has ended.
+  void Reap(int flags);
+  ProcessExit KillAndReap();
 
   pid_t pid_ = -1;
+  bool owns_session_ = false;
   std::optional<ProcessExit> exit_;
 };
 
