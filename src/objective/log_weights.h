@@ -2,9 +2,9 @@
 //
 //   a     = alpha * l + r' / lambda     l: sum | mean | none of log pi_ref
 //                                       r': centred, then clipped reward
-//   log w = a - logsumexp_S(a) + log|S|   convention mean: mean of w over S is 1
-//   log w = a - logsumexp_S(a)            convention sum
-//   log w = a                             normalization none
+//   log w = a - logsumexp_S(a) + log|S|   convention mean: mean of w over S is
+//   1 log w = a - logsumexp_S(a)            convention sum log w = a
+//   normalization none
 //
 // The reward server calls it once a Z-set and streams the rows that a worker
 // asked for; a worker calls it itself where scores are columns of the data set.
@@ -27,8 +27,8 @@
 namespace varalign::objective {
 
 struct Score {
-  double reward = 0;       // r, in the reward model's own unit
-  double logprob_sum = 0;  // log pi_ref(y|x), nats
+  double reward = 0;        // r, in the reward model's own unit
+  double logprob_sum = 0;   // log pi_ref(y|x), nats
   uint32_t num_tokens = 0;  // of the response, end token included; >= 1
 };
 

@@ -10,8 +10,9 @@
 namespace varalign::objective {
 
 struct WeightedNll {
-  at::Tensor loss;  // [] same dtype as hidden: sum_t w_t * nll_t; differentiable
-  at::Tensor nll;   // [R] float: -log p(target), detached
+  at::Tensor
+      loss;        // [] same dtype as hidden: sum_t w_t * nll_t; differentiable
+  at::Tensor nll;  // [R] float: -log p(target), detached
 };
 
 // hidden [R, H], lm_head [V, H], targets [R] int64, weights [R] (constants, no

@@ -1,0 +1,172 @@
+#include "objective/weight_warnings.h"
+
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+
+namespace varalign::objective {
+namespace {
+
+using v1::Objective;
+
+constexpr double kLowEss = 0.1;
+constexpr double kHighCorrelation = 0.5;
+constexpr uint64_t kRowsForCorrelation = 64;
+
+bool UsesSummedReference(const Objective& rule) {
+  return NeedsLogProbs(rule) && rule.ref_logp() == Objective::REF_LOGP_SUM;
+}
+
+bool HasUnnormalisedWeights(const Objective& rule) {
+  return rule.normalization() == Objective::NORMALIZATION_NONE ||
+         rule.preset() == Objective::PRESET_SFT;
+}
+
+std::optional<Warning> LengthDominated(const Objective& rule) {
+  if (!UsesSummedReference(rule)) return std::nullopt;
+  return Warning{
+      Severity::kWarning, "length_dominated",
+      "summed reference log-probabilities spread by hundreds of nats, nearly "
+      "all of it length: the shortest response of a Z-set takes its weight and "
+      "the reward is noise; use objective.ref_logp mean or none, or an "
+      "objective.alpha far below 1"};
+}
+
+std::optional<Warning> ReferenceCountedTwice(const Objective& rule) {
+  if (!UsesSummedReference(rule) ||
+      rule.response_source() != Objective::RESPONSE_SOURCE_REFERENCE_SAMPLES) {
+    return std::nullopt;
+  }
+  return Warning{
+      Severity::kWarning, "reference_counted_twice",
+      absl::StrCat(
+          "responses sampled from the reference already follow it: training "
+          "tends to pi_ref^(1 + alpha) * exp(r/lambda) in place of the "
+          "optimum; use objective.preset boltzmann. alpha: ",
+          rule.alpha())};
+}
+
+std::optional<Warning> PromptOffset(const Objective& rule,
+                                    const ZSetCounts& counts) {
+  if (rule.preset() == Objective::PRESET_SFT) return std::nullopt;
+  const bool mixes_prompts =
+      rule.normalization() == Objective::NORMALIZATION_BATCH ||
+      rule.normalization() == Objective::NORMALIZATION_NONE;
+  if (mixes_prompts && rule.reward_center() == Objective::REWARD_CENTER_NONE) {
+    return Warning{
+        Severity::kWarning, "prompt_offset",
+        "rewards of different prompts are compared without centring: weights "
+        "rank prompts rather than responses; use objective.normalization "
+        "group, or objective.reward_center prompt"};
+  }
+  const bool sets_of_singles =
+      rule.normalization() != Objective::NORMALIZATION_GROUP &&
+      counts.rows_without_rival > counts.trivial_rows;
+  if (!sets_of_singles) return std::nullopt;
+  return Warning{
+      Severity::kWarning, "prompt_offset",
+      absl::StrCat(
+          "prompts with one response are compared with other prompts, whose "
+          "rewards have another offset: weights rank prompts rather than "
+          "responses; give every prompt two responses or more. Rows: ",
+          counts.rows_without_rival, " of ", counts.rows)};
+}
+
+std::optional<Warning> TrivialZ(const Objective& rule,
+                                const ZSetCounts& counts) {
+  if (counts.trivial_rows == 0 || HasUnnormalisedWeights(rule)) {
+    return std::nullopt;
+  }
+  return Warning{
+      Severity::kWarning, "trivial_z",
+      absl::StrCat("a Z-set of one row has weight 1 whatever its reward: these "
+                   "rows are plain supervised fine-tuning; give their prompts "
+                   "more responses, or raise objective.z.block. Rows: ",
+                   counts.trivial_rows, " of ", counts.rows)};
+}
+
+std::optional<Warning> LambdaBelowFloor(const Objective& rule,
+                                        const ZSetCounts& counts) {
+  const bool no_lambda = rule.preset() == Objective::PRESET_SFT ||
+                         rule.preset() == Objective::PRESET_RAFT ||
+                         rule.normalization() == Objective::NORMALIZATION_NONE;
+  const uint64_t sets = counts.z_sets;
+  if (no_lambda || sets == 0 || counts.rows <= sets) return std::nullopt;
+  double lambda = rule.lambda();  // to units of the reward's sd
+  if (!NeedsRewardSd(rule)) {
+    if (!counts.reward_sd.has_value() || *counts.reward_sd <= 0) {
+      return std::nullopt;
+    }
+    lambda /= *counts.reward_sd;
+  }
+  const double size =
+      static_cast<double>(counts.rows) / static_cast<double>(sets);
+  const double floor = 1 / std::sqrt(2 * std::log(size));
+  if (lambda >= floor) return std::nullopt;
+  return Warning{
+      Severity::kInfo, "lambda_below_floor",
+      absl::StrCat("this many responses cannot express the optimum of so small "
+                   "a lambda: weights tend to best-of-K; raise "
+                   "objective.lambda or add responses. Lambda in reward sd: ",
+                   lambda, ", floor: ", floor, ", mean Z-set size: ", size)};
+}
+
+void Append(std::optional<Warning> warning, std::vector<Warning>& warnings) {
+  if (warning.has_value()) warnings.push_back(*std::move(warning));
+}
+
+}  // namespace
+
+std::vector<Warning> PlanWarnings(const Objective& rule,
+                                  const ZSetCounts& counts) {
+  std::vector<Warning> warnings;
+  Append(LengthDominated(rule), warnings);
+  Append(ReferenceCountedTwice(rule), warnings);
+  Append(PromptOffset(rule, counts), warnings);
+  Append(TrivialZ(rule, counts), warnings);
+  Append(LambdaBelowFloor(rule, counts), warnings);
+  return warnings;
+}
+
+absl::Status CheckZSets(const Objective& rule, const ZSetCounts& counts) {
+  if (counts.trivial_rows < counts.rows || counts.rows == 0 ||
+      HasUnnormalisedWeights(rule) || rule.z().allow_trivial()) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      "every Z-set has one row, so every weight is 1 and rewards have no "
+      "effect; give prompts two responses or more, raise objective.z.block, or "
+      "choose objective.preset sft (objective.z.allow_trivial accepts it). "
+      "Rows: ",
+      counts.rows));
+}
+
+std::vector<Warning> MetricWarnings(const Objective& rule,
+                                    const WeightMetrics& metrics) {
+  std::vector<Warning> warnings;
+  // One row taking all is what raft is for.
+  const bool meant = rule.preset() == Objective::PRESET_RAFT;
+  if (!meant && metrics.ess_norm.has_value() && *metrics.ess_norm < kLowEss) {
+    warnings.push_back(
+        {Severity::kWarning, "low_ess",
+         absl::StrCat(
+             "few rows carry the weight of a Z-set, so gradients are noisy and "
+             "most responses are not learnt from; raise objective.lambda or "
+             "lower objective.alpha. (ESS - 1)/(|S| - 1): ",
+             *metrics.ess_norm)});
+  }
+  if (metrics.rows >= kRowsForCorrelation && metrics.length_corr.has_value() &&
+      std::abs(*metrics.length_corr) > kHighCorrelation) {
+    warnings.push_back(
+        {Severity::kWarning, "length_dominated",
+         absl::StrCat(
+             "weights follow the length of responses, so training will change "
+             "length before anything else; compare reward_length_corr, which "
+             "is the reward's own taste, and consider objective.ref_logp mean "
+             "or none. Correlation of log w with length: ",
+             *metrics.length_corr)});
+  }
+  return warnings;
+}
+
+}  // namespace varalign::objective
