@@ -1,5 +1,7 @@
 // AdamW on a flat shard, decoupled weight decay (Loshchilov & Hutter,
 // arXiv 1711.05101), with the arithmetic of torch.optim.AdamW.
+//
+// Not thread safe: the caller's step loop owns the state.
 #ifndef VARALIGN_OPTIM_ADAMW_H_
 #define VARALIGN_OPTIM_ADAMW_H_
 
@@ -26,19 +28,27 @@ struct AdamWState {
   at::Tensor master;  // [end - begin] float32 (float64 in exactness tests)
   at::Tensor m;       // the same shape and dtype
   at::Tensor v;
-  at::Tensor decay_mask;  // [end - begin]: 1 where weight decay applies, else 0
-  int64_t updates = 0;    // t: updates that changed the parameters
+  // Where weight decay applies: ranges of the slice, counted from `begin`,
+  // ascending, disjoint.
+  std::vector<std::pair<int64_t, int64_t>> decayed;
+  int64_t updates = 0;  // t: updates that changed the parameters
 };
 
-// Zero moments, master copied from `flat` [P]. `decayed`: ranges of `flat`.
-AdamWState MakeAdamWState(const at::Tensor& flat, int64_t begin, int64_t end,
-                          const std::vector<std::pair<int64_t, int64_t>>& decayed);
+// Zero moments, master copied from `flat` [P]. `decayed`: ranges of `flat`, in
+// any order, disjoint; what lies outside the slice is cut off.
+AdamWState MakeAdamWState(
+    const at::Tensor& flat, int64_t begin, int64_t end,
+    const std::vector<std::pair<int64_t, int64_t>>& decayed);
 
-// One update with gradient `scale * gradient`. REQUIRES: scale is finite.
+// One update with gradient `scale * gradient`, in place; `gradient`
+// [end - begin], of the master's dtype, is only read. Makes no temporary of
+// the slice's size on the host. REQUIRES: scale is finite; what to do with a
+// gradient that is not is the caller's decision, since all ranks must make it
+// alike.
 void AdamWStep(const at::Tensor& gradient, double scale, double learning_rate,
                const AdamWOptions& options, AdamWState& state);
 
-// min(1, max_norm / norm); 1 where max_norm is 0.
+// min(1, max_norm / norm); 1 where max_norm is 0. NaN where norm is NaN.
 double ClipFactor(double norm, double max_norm);
 
 }  // namespace varalign::optim
