@@ -1,0 +1,106 @@
+// varalign: the client. Links no torch and starts at once.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <span>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "base/exit_code.h"
+#include "base/logging.h"
+#include "base/version.h"
+#include "cli/compute_exec.h"
+#include "cli/data_verbs.h"
+#include "cli/nearest_verb.h"
+#include "cli/program_verbs.h"
+#include "cli/run_verbs.h"
+#include "cli/score_verb.h"
+#include "cli/train_verb.h"
+#include "cli/verb.h"
+#include "cli/weights_verb.h"
+
+namespace varalign::cli {
+namespace {
+
+constexpr char kDescription[] =
+    "varalign aligns language models without reinforcement learning:\n"
+    "reward-weighted fine-tuning of a Hugging Face model on preference data.\n\n"
+    "  varalign prepare --model MODEL --in pairs.jsonl --out data\n"
+    "  varalign train run.yaml\n";
+
+void AddVerbs(CLI::App& app, Action& action) {
+  AddTrainVerb(app, action);
+  AddPrepareVerb(app, action);
+  AddDataVerb(app, action);
+  AddTokenizeVerb(app, action);
+  AddScoreVerb(app, action);
+  AddWeightsVerb(app, action);
+  AddSubmitVerb(app, action);
+  AddWatchVerb(app, action);
+  AddListVerb(app, action);
+  AddCancelVerb(app, action);
+  AddConfigVerb(app, action);
+  AddVersionVerb(app, action);
+  AddCompletionVerb(app, action);
+  app.add_subcommand("world",
+                     "Make the language world of the quickstart.\n\n"
+                     "  varalign world make --out world\n");
+}
+
+int ReportParseError(const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_exit_code() == 0) return app.exit(error);  // --help
+  std::fprintf(stderr, "varalign: %s%s\n", error.what(),
+               error.get_name() == "ExtrasError" ||
+                       error.get_name() == "RequiredError"
+                   ? "; see varalign --help"
+                   : "");
+  return base::kExitUsage;
+}
+
+int ReportUnknownVerb(const CLI::App& app, const std::string& word) {
+  const std::string nearest = NearestVerb(app, word);
+  std::fprintf(stderr, "varalign: unknown verb '%s'%s; see varalign --help\n",
+               base::StripControl(word).c_str(),
+               nearest.empty()
+                   ? ""
+                   : ("; did you mean '" + nearest + "'?").c_str());
+  return base::kExitUsage;
+}
+
+int Run(std::span<char*> argv) {
+  base::InitLogging("varalign", base::LogLevel::kWarning);
+  if (NeedsCompute(argv)) {
+    const absl::Status status = ExecCompute(argv);
+    std::fprintf(stderr, "varalign: %s\n",
+                 std::string(status.message()).c_str());
+    return base::kExitInternal;
+  }
+  CLI::App app(kDescription, "varalign");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", base::kVersion);
+  Action action;
+  AddVerbs(app, action);
+  if (argv.size() > 1 && argv[1][0] != '-' && !HasVerb(app, argv[1])) {
+    return ReportUnknownVerb(app, argv[1]);
+  }
+  try {
+    app.parse(static_cast<int>(argv.size()), argv.data());
+  } catch (const CLI::ParseError& error) {
+    return ReportParseError(app, error);
+  }
+  const absl::Status status = action();
+  if (!status.ok()) {
+    std::fprintf(stderr, "varalign %s: %s\n",
+                 app.get_subcommands().front()->get_name().c_str(),
+                 base::StripControl(status.message()).c_str());
+  }
+  return base::ExitCodeFor(status);
+}
+
+}  // namespace
+}  // namespace varalign::cli
+
+int main(int argc, char** argv) {
+  return varalign::cli::Run({argv, static_cast<size_t>(argc)});
+}

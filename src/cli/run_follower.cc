@@ -1,0 +1,140 @@
+#include "cli/run_follower.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "base/json.h"
+#include "cli/run_json.h"
+#include "cli/run_text.h"
+
+namespace varalign::cli {
+namespace {
+
+constexpr absl::Duration kRedrawInterval = absl::Milliseconds(100);
+constexpr absl::Duration kPlainInterval = absl::Seconds(10);
+
+bool IsFinalStep(const v1::StepReport& step, uint64_t total_steps) {
+  return step.step() + 1 == total_steps;
+}
+
+}  // namespace
+
+Output DefaultOutput() {
+  return isatty(STDERR_FILENO) != 0 ? Output::kTerminal : Output::kPlain;
+}
+
+RunFollower::RunFollower(std::string name, uint64_t total_steps, Output output)
+    : name_(std::move(name)),
+      total_steps_(total_steps),
+      output_(output),
+      start_(absl::Now()) {}
+
+RunFollower::~RunFollower() { std::fflush(stderr); }
+
+void RunFollower::Show(const v1::RunEvent& event) {
+  switch (output_) {
+    case Output::kSilent:
+      return;
+    case Output::kJsonLines:
+      std::printf("%s\n", base::DumpJson(EventJson(event)).c_str());
+      std::fflush(stdout);
+      return;
+    case Output::kPlain:
+      ShowPlain(event);
+      return;
+    case Output::kTerminal:
+      Remember(event);
+      Redraw();
+      return;
+  }
+}
+
+void RunFollower::ShowPlain(const v1::RunEvent& event) {
+  const bool is_step = event.has_step();
+  const bool due = absl::Now() - last_line_ >= kPlainInterval;
+  if (is_step && !due && !IsFinalStep(event.step(), total_steps_)) return;
+  const std::string line = EventLine(event);
+  if (line.empty()) return;
+  if (is_step) last_line_ = absl::Now();
+  std::fprintf(stderr, "%s\n", line.c_str());
+}
+
+void RunFollower::Remember(const v1::RunEvent& event) {
+  if (event.has_step()) {
+    if (first_step_time_ == absl::Time()) {
+      first_step_ = event.step().step();
+      first_step_time_ = absl::Now();
+    }
+    step_ = event.step();
+    progress_.Clear();
+    return;
+  }
+  if (event.has_progress()) {
+    progress_ = event.progress();
+    return;
+  }
+  if (event.has_state()) state_ = event.state();
+  last_event_ = EventLine(event);
+  // What people want to scroll back to stays above the redrawn lines.
+  EraseDrawn();
+  std::fprintf(stderr, "%s\n", last_event_.c_str());
+  last_line_ = absl::Time();
+}
+
+std::string RunFollower::StatusLines() const {
+  std::string text =
+      absl::StrCat("run ", name_, "  ", v1::RunState_Name(state_.to()));
+  if (!progress_.activity().empty()) {
+    absl::StrAppend(&text, "  ", progress_.activity(), " ", progress_.done(),
+                    "/", progress_.total());
+  }
+  if (first_step_time_ == absl::Time()) return absl::StrCat(text, "\n");
+  const uint64_t done = step_.step() + 1;
+  absl::StrAppendFormat(&text, "  step %d/%d", done, total_steps_);
+  if (total_steps_ > 0) {
+    absl::StrAppendFormat(&text, " (%d %%)", 100 * done / total_steps_);
+  }
+  const uint64_t timed = step_.step() - first_step_;
+  if (timed > 0 && total_steps_ > done) {
+    const absl::Duration each =
+        (absl::Now() - first_step_time_) / static_cast<int64_t>(timed);
+    absl::StrAppend(
+        &text, "  ETA ",
+        DurationText(each * static_cast<int64_t>(total_steps_ - done)));
+  }
+  absl::StrAppendFormat(
+      &text,
+      "\nloss %.4f  grad %.3g  lr %.3g   weights: ess %.2f  max %.2f   "
+      "tokens/s %.0f\n",
+      step_.loss(), step_.grad_norm(), step_.learning_rate(),
+      step_.weights().ess_ratio(), step_.weights().max(),
+      step_.tokens_per_second());
+  return text;
+}
+
+void RunFollower::EraseDrawn() {
+  for (; drawn_lines_ > 0; --drawn_lines_) {
+    std::fputs("\x1b[1A\x1b[2K", stderr);
+  }
+}
+
+void RunFollower::Redraw() {
+  const absl::Time now = absl::Now();
+  const bool final_step = IsFinalStep(step_, total_steps_);
+  if (now - last_line_ < kRedrawInterval && !final_step) return;
+  last_line_ = now;
+  EraseDrawn();
+  const std::string text = StatusLines();
+  for (const char c : text) drawn_lines_ += c == '\n' ? 1 : 0;
+  std::fputs(text.c_str(), stderr);
+  std::fflush(stderr);
+}
+
+}  // namespace varalign::cli

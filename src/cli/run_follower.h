@@ -1,0 +1,49 @@
+// Shows a run while it goes on: on a terminal a few lines that are redrawn,
+// elsewhere plain lines, with --json one object a line on standard output.
+#ifndef VARALIGN_CLI_RUN_FOLLOWER_H_
+#define VARALIGN_CLI_RUN_FOLLOWER_H_
+
+#include <string>
+
+#include "absl/time/time.h"
+#include "varalign/v1/coordinator.pb.h"
+
+namespace varalign::cli {
+
+enum class Output { kTerminal, kPlain, kJsonLines, kSilent };
+
+// kTerminal where standard error is a terminal that can move its cursor.
+Output DefaultOutput();
+
+// Takes the events of one run in order. Not thread safe.
+class RunFollower {
+ public:
+  RunFollower(std::string name, uint64_t total_steps, Output output);
+  ~RunFollower();
+
+  void Show(const v1::RunEvent& event);
+
+ private:
+  void ShowPlain(const v1::RunEvent& event);
+  void Remember(const v1::RunEvent& event);
+  void Redraw();
+  void EraseDrawn();
+  std::string StatusLines() const;
+
+  const std::string name_;
+  const uint64_t total_steps_;
+  const Output output_;
+  const absl::Time start_;
+  absl::Time last_line_;
+  int drawn_lines_ = 0;
+  uint64_t first_step_ = 0;
+  absl::Time first_step_time_;
+  v1::StepReport step_;
+  v1::StateChange state_;
+  v1::ProgressEvent progress_;
+  std::string last_event_;
+};
+
+}  // namespace varalign::cli
+
+#endif  // VARALIGN_CLI_RUN_FOLLOWER_H_

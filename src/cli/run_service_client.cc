@@ -1,0 +1,146 @@
+#include "cli/run_service_client.h"
+
+#include <unistd.h>
+
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/clock.h"
+#include "base/status_macros.h"
+#include "rpc/backoff.h"
+#include "rpc/call.h"
+#include "rpc/channel.h"
+
+namespace varalign::cli {
+namespace {
+
+constexpr absl::Duration kCallTimeout = absl::Seconds(30);
+// A stream is renewed now and then, so that no wait is without a deadline.
+constexpr absl::Duration kStreamTimeout = absl::Hours(1);
+
+bool EndsRun(const v1::RunEvent& event) {
+  return event.has_state() && HasEnded(event.state().to());
+}
+
+bool IsWorthAnotherStream(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+}
+
+// What one stream brought.
+struct StreamOutcome {
+  absl::Status status;
+  bool run_ended = false;
+  bool progressed = false;
+};
+
+StreamOutcome ReadStream(
+    v1::RunService::Stub& stub, const std::string& run_id,
+    uint64_t& last_event,
+    const std::function<void(const v1::RunEvent&)>& on_event) {
+  grpc::ClientContext context;
+  rpc::SetDeadline(context, kStreamTimeout);
+  v1::WatchRunRequest request;
+  request.set_run_id(run_id);
+  request.set_after_event(last_event);
+  const auto reader = stub.WatchRun(&context, request);
+  StreamOutcome outcome;
+  v1::RunEvent event;
+  while (reader->Read(&event)) {
+    outcome.progressed = true;
+    if (event.number() > 0) last_event = event.number();
+    outcome.run_ended = outcome.run_ended || EndsRun(event);
+    on_event(event);
+  }
+  outcome.status = rpc::FromGrpc(reader->Finish());
+  return outcome;
+}
+
+}  // namespace
+
+bool HasEnded(v1::RunState state) {
+  return state == v1::SUCCEEDED || state == v1::FAILED ||
+         state == v1::CANCELLED;
+}
+
+absl::StatusOr<RunServiceClient> RunServiceClient::Create(
+    const std::string& target) {
+  ASSIGN_OR_RETURN(auto channel, rpc::MakeChannel(target));
+  return RunServiceClient(target, v1::RunService::NewStub(channel));
+}
+
+RunServiceClient::RunServiceClient(std::string target,
+                                   std::unique_ptr<v1::RunService::Stub> stub)
+    : target_(std::move(target)), stub_(std::move(stub)) {}
+
+absl::Status RunServiceClient::Explain(const absl::Status& status) const {
+  if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) {
+    return status;
+  }
+  return absl::Status(
+      status.code(),
+      absl::StrCat("no answer from the coordinator at ", target_,
+                   "; is it running, and is --coordinator right? (",
+                   status.message(), ")"));
+}
+
+absl::StatusOr<v1::Run> RunServiceClient::Submit(
+    const v1::SubmitRunRequest& request) const {
+  auto run = rpc::Call(*stub_, &v1::RunService::Stub::SubmitRun, request,
+                       kCallTimeout);
+  if (!run.ok()) return Explain(run.status());
+  return run;
+}
+
+absl::StatusOr<v1::Run> RunServiceClient::Get(
+    const std::string& run_id) const {
+  v1::GetRunRequest request;
+  request.set_run_id(run_id);
+  auto run =
+      rpc::Call(*stub_, &v1::RunService::Stub::GetRun, request, kCallTimeout);
+  if (!run.ok()) return Explain(run.status());
+  return run;
+}
+
+absl::StatusOr<v1::ListRunsResponse> RunServiceClient::List(
+    const v1::ListRunsRequest& request) const {
+  auto runs =
+      rpc::Call(*stub_, &v1::RunService::Stub::ListRuns, request, kCallTimeout);
+  if (!runs.ok()) return Explain(runs.status());
+  return runs;
+}
+
+absl::StatusOr<v1::Run> RunServiceClient::Cancel(
+    const std::string& run_id) const {
+  v1::CancelRunRequest request;
+  request.set_run_id(run_id);
+  auto run =
+      rpc::Call(*stub_, &v1::RunService::Stub::CancelRun, request, kCallTimeout);
+  if (!run.ok()) return Explain(run.status());
+  return run;
+}
+
+absl::Status RunServiceClient::Watch(
+    const std::string& run_id,
+    const std::function<void(const v1::RunEvent&)>& on_event) const {
+  const base::SystemClock clock;
+  rpc::Retrier retrier({}, static_cast<uint64_t>(getpid()));
+  uint64_t last_event = 0;
+  while (true) {
+    const StreamOutcome outcome =
+        ReadStream(*stub_, run_id, last_event, on_event);
+    if (outcome.run_ended) return absl::OkStatus();
+    if (!outcome.status.ok() && !IsWorthAnotherStream(outcome.status)) {
+      return outcome.status;
+    }
+    if (outcome.progressed) retrier.Reset();
+    const auto delay = retrier.NextDelay(clock.MonotonicNow());
+    if (!delay) {
+      return Explain(absl::UnavailableError(outcome.status.message()));
+    }
+    absl::SleepFor(*delay);
+  }
+}
+
+}  // namespace varalign::cli

@@ -1,0 +1,50 @@
+// The client's view of a coordinator: runs are submitted, listed, watched and
+// cancelled.
+#ifndef VARALIGN_CLI_RUN_SERVICE_CLIENT_H_
+#define VARALIGN_CLI_RUN_SERVICE_CLIENT_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "varalign/v1/coordinator.grpc.pb.h"
+
+namespace varalign::cli {
+
+bool HasEnded(v1::RunState state);
+
+// Thread safe. Calls block for 30 s at most; Watch for as long as the run.
+class RunServiceClient {
+ public:
+  // Dials no one yet. InvalidArgument if `target` is not HOST:PORT.
+  static absl::StatusOr<RunServiceClient> Create(const std::string& target);
+
+  // Errors are those of coordinator.proto; Unavailable names the target.
+  absl::StatusOr<v1::Run> Submit(const v1::SubmitRunRequest& request) const;
+  absl::StatusOr<v1::Run> Get(const std::string& run_id) const;
+  absl::StatusOr<v1::ListRunsResponse> List(
+      const v1::ListRunsRequest& request) const;
+  absl::StatusOr<v1::Run> Cancel(const std::string& run_id) const;
+
+  // Calls `on_event` for every event of the run in order, each once, and
+  // returns after the event that ends the run. A lost stream is opened again
+  // after the last event seen; Unavailable when that has failed for a minute.
+  absl::Status Watch(
+      const std::string& run_id,
+      const std::function<void(const v1::RunEvent&)>& on_event) const;
+
+ private:
+  RunServiceClient(std::string target,
+                   std::unique_ptr<v1::RunService::Stub> stub);
+  absl::Status Explain(const absl::Status& status) const;
+
+  std::string target_;
+  std::unique_ptr<v1::RunService::Stub> stub_;
+};
+
+}  // namespace varalign::cli
+
+#endif  // VARALIGN_CLI_RUN_SERVICE_CLIENT_H_

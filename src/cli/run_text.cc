@@ -1,0 +1,164 @@
+#include "cli/run_text.h"
+
+#include <cmath>
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/logging.h"
+#include "google/protobuf/util/time_util.h"
+
+namespace varalign::cli {
+namespace {
+
+using google::protobuf::util::TimeUtil;
+
+absl::Time ToTime(const google::protobuf::Timestamp& time) {
+  return absl::FromUnixNanos(TimeUtil::TimestampToNanoseconds(time));
+}
+
+std::string StepLine(const v1::StepReport& step) {
+  std::string line = absl::StrFormat(
+      "step %d  loss %.4f  grad %.3g  lr %.3g  ess %.3f  tokens/s %.0f",
+      step.step() + 1, step.loss(), step.grad_norm(), step.learning_rate(),
+      step.weights().ess_ratio(), step.tokens_per_second());
+  if (step.skipped()) absl::StrAppend(&line, "  SKIPPED: gradient not finite");
+  return line;
+}
+
+std::string StateLine(const v1::StateChange& change) {
+  std::string line = absl::StrCat("state ", v1::RunState_Name(change.to()));
+  if (!change.reason().empty()) {
+    absl::StrAppend(&line, ": ", base::StripControl(change.reason()));
+  }
+  return line;
+}
+
+std::string EvaluationLine(const v1::EvaluationReport& evaluation) {
+  return absl::StrFormat(
+      "held out at step %d: reward %.4f  KL %.4f nats  nll/token %.4f",
+      evaluation.step(), evaluation.expected_reward(), evaluation.kl(),
+      evaluation.nll_per_token());
+}
+
+// Rows of a small table: name, before, after, optimum.
+std::string TableRow(const char* name, double before, double after,
+                     const std::string& optimum) {
+  return absl::StrFormat("  %-24s %10.4f %10.4f %10s\n", name, before, after,
+                         optimum);
+}
+
+std::string EvaluationTable(const v1::Run& run) {
+  if (run.evaluations_size() == 0) return "";
+  const v1::EvaluationReport& before = run.evaluations(0);
+  const v1::EvaluationReport& after =
+      run.evaluations(run.evaluations_size() - 1);
+  const bool optimum = after.has_kl_to_optimum();
+  const auto number = [](double x) { return absl::StrFormat("%.4f", x); };
+  std::string text = absl::StrFormat("  %-24s %10s %10s %10s\n",
+                                     absl::StrCat("held out (", after.examples(),
+                                                  " prompts)"),
+                                     "before", "after",
+                                     optimum ? "optimum" : "");
+  absl::StrAppend(
+      &text,
+      TableRow("reward", before.expected_reward(), after.expected_reward(),
+               optimum ? number(after.optimum_expected_reward()) : ""),
+      TableRow("KL to the reference", before.kl(), after.kl(),
+               optimum ? number(after.optimum_kl()) : ""));
+  if (optimum) {
+    absl::StrAppend(&text,
+                    TableRow("KL from the optimum", before.kl_to_optimum(),
+                             after.kl_to_optimum(), number(0)));
+  }
+  absl::StrAppend(&text, TableRow("better one preferred",
+                                  before.pair_accuracy(),
+                                  after.pair_accuracy(), ""));
+  return text;
+}
+
+std::string NextSteps(const v1::Run& run) {
+  const std::string directory = run.directory();
+  std::string text = "try next\n";
+  if (run.state() == v1::SUCCEEDED) {
+    absl::StrAppend(&text, "  load it:    AutoModelForCausalLM.from_pretrained(\"",
+                    directory, "/model\")\n", "  curves:     ", directory,
+                    "/metrics.jsonl\n",
+                    "  other runs: varalign train CONFIG --set "
+                    "objective.lambda=0.5\n");
+  } else {
+    absl::StrAppend(&text, "  go on:      varalign train CONFIG --out ",
+                    directory, " --resume\n");
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string DurationText(absl::Duration duration) {
+  const double seconds = absl::ToDoubleSeconds(duration);
+  if (seconds < 60) return absl::StrFormat("%.1f s", seconds);
+  const int64_t minutes = std::llround(seconds) / 60;
+  if (minutes < 60) {
+    return absl::StrFormat("%d m %d s", minutes, std::llround(seconds) % 60);
+  }
+  return absl::StrFormat("%d h %d m", minutes / 60, minutes % 60);
+}
+
+std::string RunLine(const v1::Run& run) {
+  std::string line = absl::StrFormat(
+      "%s  %-20s %-10s step %d/%d", run.run_id(), run.name(),
+      v1::RunState_Name(run.state()), run.step(), run.total_steps());
+  if (!run.reason().empty()) {
+    absl::StrAppend(&line, "  ", base::StripControl(run.reason()));
+  }
+  return line;
+}
+
+std::string EventLine(const v1::RunEvent& event) {
+  switch (event.event_case()) {
+    case v1::RunEvent::kState:
+      return StateLine(event.state());
+    case v1::RunEvent::kStep:
+      return StepLine(event.step());
+    case v1::RunEvent::kCheckpoint:
+      return absl::StrCat("checkpoint at step ", event.checkpoint().step(),
+                          ": ", event.checkpoint().path());
+    case v1::RunEvent::kEvaluation:
+      return EvaluationLine(event.evaluation());
+    case v1::RunEvent::kWarning:
+      return absl::StrCat("warning ", event.warning().code(), ": ",
+                          base::StripControl(event.warning().message()));
+    default:
+      return "";
+  }
+}
+
+std::string RunSummary(const v1::Run& run) {
+  std::string text = absl::StrCat("\nrun ", run.name(), " (", run.run_id(),
+                                  ")  ", v1::RunState_Name(run.state()));
+  if (run.has_end_time()) {
+    absl::StrAppend(&text, "  in ", DurationText(ToTime(run.end_time()) -
+                                                 ToTime(run.submit_time())));
+  }
+  if (!run.reason().empty()) {
+    absl::StrAppend(&text, "\n  ", base::StripControl(run.reason()));
+  }
+  absl::StrAppend(&text, "\n", EvaluationTable(run));
+  if (run.has_last_step()) {
+    const v1::StepReport& step = run.last_step();
+    absl::StrAppendFormat(
+        &text,
+        "  steps %d, tokens %d, %.0f tokens/s; effective sample size of the "
+        "weights %.2f of a Z-set\n",
+        run.step(), run.tokens(), step.tokens_per_second(),
+        step.weights().ess_ratio());
+  }
+  if (!run.checkpoint().empty()) {
+    absl::StrAppend(&text, "  checkpoint  ", run.checkpoint(), "\n");
+  }
+  absl::StrAppend(&text, NextSteps(run));
+  return text;
+}
+
+}  // namespace varalign::cli

@@ -1,0 +1,242 @@
+#include "cli/run_verbs.h"
+
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/exit_code.h"
+#include "base/json.h"
+#include "base/status_macros.h"
+#include "cli/run_follower.h"
+#include "cli/run_json.h"
+#include "cli/run_request.h"
+#include "cli/run_service_client.h"
+#include "cli/run_text.h"
+
+namespace varalign::cli {
+namespace {
+
+using base::Json;
+
+void AddCoordinator(CLI::App& verb, std::string& coordinator) {
+  verb.add_option("--coordinator", coordinator, "HOST:PORT of the coordinator")
+      ->required();
+}
+
+void PrintRun(const v1::Run& run, bool json) {
+  if (json) {
+    std::printf("%s\n", base::DumpJson(RunJson(run)).c_str());
+  } else {
+    std::printf("%s\n", RunLine(run).c_str());
+  }
+}
+
+struct SubmitArguments {
+  std::string config;
+  std::string coordinator;
+  std::string request_id;
+  std::string name;
+  std::string resume;
+  std::vector<std::string> overrides;
+  bool json = false;
+};
+
+absl::StatusOr<v1::SubmitRunRequest> MakeSubmitRequest(
+    const SubmitArguments& arguments) {
+  v1::SubmitRunRequest request;
+  request.set_request_id(arguments.request_id);
+  if (request.request_id().empty()) {
+    ASSIGN_OR_RETURN(*request.mutable_request_id(), NewRequestId());
+  }
+  request.set_resume_run_id(arguments.resume);
+  if (arguments.config.empty() && arguments.resume.empty()) {
+    return base::WithExitCode(
+        absl::InvalidArgumentError("CONFIG or --resume RUN is needed"),
+        base::kExitUsage);
+  }
+  if (arguments.config.empty()) return request;
+  ASSIGN_OR_RETURN(const config::LoadedConfig loaded,
+                   LoadResolvedConfig(arguments.config, arguments.overrides));
+  *request.mutable_config() = loaded.config;
+  if (!arguments.name.empty()) {
+    request.mutable_config()->set_name(arguments.name);
+  }
+  RETURN_IF_ERROR(CheckInputs(request.config()));
+  return request;
+}
+
+absl::Status Submit(const SubmitArguments& arguments) {
+  ASSIGN_OR_RETURN(const v1::SubmitRunRequest request,
+                   MakeSubmitRequest(arguments));
+  ASSIGN_OR_RETURN(const RunServiceClient client,
+                   RunServiceClient::Create(arguments.coordinator));
+  ASSIGN_OR_RETURN(const v1::Run run, client.Submit(request));
+  PrintRun(run, arguments.json);
+  return absl::OkStatus();
+}
+
+struct RunArguments {
+  std::string run_id;
+  std::string coordinator;
+  bool json = false;
+};
+
+absl::Status Watch(const RunArguments& arguments) {
+  ASSIGN_OR_RETURN(const RunServiceClient client,
+                   RunServiceClient::Create(arguments.coordinator));
+  ASSIGN_OR_RETURN(const v1::Run run, client.Get(arguments.run_id));
+  {
+    RunFollower follower(
+        run.name(), run.total_steps(),
+        arguments.json ? Output::kJsonLines : DefaultOutput());
+    RETURN_IF_ERROR(client.Watch(
+        arguments.run_id,
+        [&](const v1::RunEvent& event) { follower.Show(event); }));
+  }
+  ASSIGN_OR_RETURN(const v1::Run ended, client.Get(arguments.run_id));
+  if (!arguments.json) std::fputs(RunSummary(ended).c_str(), stdout);
+  if (ended.exit_code() == 0) return absl::OkStatus();
+  return base::WithExitCode(
+      absl::InternalError(absl::StrCat("the run ended as ",
+                                       v1::RunState_Name(ended.state()), ": ",
+                                       ended.reason())),
+      static_cast<base::ExitCode>(ended.exit_code()));
+}
+
+absl::Status Cancel(const RunArguments& arguments) {
+  ASSIGN_OR_RETURN(const RunServiceClient client,
+                   RunServiceClient::Create(arguments.coordinator));
+  ASSIGN_OR_RETURN(const v1::Run run, client.Cancel(arguments.run_id));
+  PrintRun(run, arguments.json);
+  return absl::OkStatus();
+}
+
+struct ListArguments {
+  std::string coordinator;
+  std::string state;
+  uint32_t limit = 100;
+  bool json = false;
+};
+
+absl::StatusOr<v1::ListRunsRequest> MakeListRequest(
+    const ListArguments& arguments) {
+  v1::ListRunsRequest request;
+  request.set_page_size(arguments.limit);
+  v1::RunState state = v1::RUN_STATE_UNSPECIFIED;
+  if (!arguments.state.empty() &&
+      !v1::RunState_Parse(arguments.state, &state)) {
+    return base::WithExitCode(
+        absl::InvalidArgumentError(absl::StrCat(
+            "--state: no such state; one of QUEUED, PREPARING, RUNNING, "
+            "RECOVERING, SUCCEEDED, FAILED, CANCELLED: ",
+            arguments.state)),
+        base::kExitUsage);
+  }
+  request.set_state(state);
+  return request;
+}
+
+absl::Status List(const ListArguments& arguments) {
+  ASSIGN_OR_RETURN(const v1::ListRunsRequest request,
+                   MakeListRequest(arguments));
+  ASSIGN_OR_RETURN(const RunServiceClient client,
+                   RunServiceClient::Create(arguments.coordinator));
+  ASSIGN_OR_RETURN(const v1::ListRunsResponse list, client.List(request));
+  if (arguments.json) {
+    Json json = {
+        {"version", 1}, {"runs", Json::array()}, {"workers", Json::array()}};
+    for (const v1::Run& run : list.runs()) json["runs"].push_back(RunJson(run));
+    for (const v1::SlotStatus& slot : list.slots()) {
+      json["workers"].push_back(SlotJson(slot));
+    }
+    std::printf("%s\n", base::DumpJson(json).c_str());
+    return absl::OkStatus();
+  }
+  for (const v1::Run& run : list.runs()) {
+    std::printf("%s\n", RunLine(run).c_str());
+  }
+  for (const v1::SlotStatus& slot : list.slots()) {
+    std::printf("worker %s on %s: %s\n", slot.slot_id().c_str(),
+                slot.host().c_str(),
+                slot.run_id().empty()
+                    ? "idle"
+                    : absl::StrCat("rank ", slot.rank(), " of ", slot.run_id())
+                          .c_str());
+  }
+  if (list.runs_size() == 0) std::fputs("no runs\n", stderr);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddSubmitVerb(CLI::App& app, Action& action) {
+  auto arguments = std::make_shared<SubmitArguments>();
+  CLI::App* verb = app.add_subcommand(
+      "submit",
+      "Queue a run on a coordinator and print its id.\n\n"
+      "  varalign submit run.yaml --coordinator node1:7700\n"
+      "  varalign submit --resume r-3f2a --coordinator node1:7700\n");
+  verb->add_option("config", arguments->config, "configuration (YAML)");
+  AddCoordinator(*verb, arguments->coordinator);
+  verb->add_option("--request-id", arguments->request_id,
+                   "repeats with the same id make one run");
+  verb->add_option("--name", arguments->name, "name of the run");
+  verb->add_option("--resume", arguments->resume,
+                   "resume this failed or cancelled run");
+  verb->add_option("--set", arguments->overrides,
+                   "override one value: key.path=value");
+  verb->add_flag("--json", arguments->json, "print one JSON object");
+  verb->callback([arguments, &action] {
+    action = [arguments] { return Submit(*arguments); };
+  });
+}
+
+void AddWatchVerb(CLI::App& app, Action& action) {
+  auto arguments = std::make_shared<RunArguments>();
+  CLI::App* verb = app.add_subcommand(
+      "watch",
+      "Follow a run until it ends, and end with its exit code.\n\n"
+      "  varalign watch r-3f2a --coordinator node1:7700\n"
+      "  varalign watch r-3f2a --coordinator node1:7700 --json | jq .loss\n");
+  verb->add_option("run", arguments->run_id, "id of the run")->required();
+  AddCoordinator(*verb, arguments->coordinator);
+  verb->add_flag("--json", arguments->json, "print one JSON object per event");
+  verb->callback([arguments, &action] {
+    action = [arguments] { return Watch(*arguments); };
+  });
+}
+
+void AddListVerb(CLI::App& app, Action& action) {
+  auto arguments = std::make_shared<ListArguments>();
+  CLI::App* verb = app.add_subcommand(
+      "list",
+      "List runs, newest first, and workers.\n\n"
+      "  varalign list --coordinator node1:7700 --state RUNNING\n");
+  AddCoordinator(*verb, arguments->coordinator);
+  verb->add_option("--state", arguments->state, "only runs in this state");
+  verb->add_option("--limit", arguments->limit, "runs to show");
+  verb->add_flag("--json", arguments->json, "print one JSON object");
+  verb->callback([arguments, &action] {
+    action = [arguments] { return List(*arguments); };
+  });
+}
+
+void AddCancelVerb(CLI::App& app, Action& action) {
+  auto arguments = std::make_shared<RunArguments>();
+  CLI::App* verb = app.add_subcommand(
+      "cancel",
+      "Stop a run at a step boundary, after a checkpoint.\n\n"
+      "  varalign cancel r-3f2a --coordinator node1:7700\n");
+  verb->add_option("run", arguments->run_id, "id of the run")->required();
+  AddCoordinator(*verb, arguments->coordinator);
+  verb->add_flag("--json", arguments->json, "print one JSON object");
+  verb->callback([arguments, &action] {
+    action = [arguments] { return Cancel(*arguments); };
+  });
+}
+
+}  // namespace varalign::cli
