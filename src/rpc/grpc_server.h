@@ -32,7 +32,7 @@ namespace varalign::rpc {
 struct CallRecord {
   std::string_view method;
   absl::StatusCode code = absl::StatusCode::kOk;
-  absl::Duration duration;
+  absl::Duration duration = absl::ZeroDuration();
 };
 
 struct ServerOptions {
@@ -42,7 +42,7 @@ struct ServerOptions {
   int max_concurrent_streams = 128;  // per connection
   size_t memory_quota_bytes = size_t{1} << 30;
   // Called after every call, from gRPC's threads; must not block. Null: no one.
-  std::function<void(const CallRecord&)> on_call;
+  std::function<void(const CallRecord&)> on_call = nullptr;
 };
 
 // Owns the server, not the services. Thread safe. The destructor shuts down

@@ -32,6 +32,8 @@ struct HttpOptions {
 // Owns two threads. Thread safe. The destructor waits for requests that run.
 class HttpEndpoint {
  public:
+  struct State;  // of http_endpoint.cc
+
   // `registry` and what `health` refers to outlive the endpoint.
   //
   //   InvalidArgument     options.listen is not HOST:PORT
@@ -48,7 +50,6 @@ class HttpEndpoint {
   const std::string& address() const;
 
  private:
-  struct State;
   explicit HttpEndpoint(std::unique_ptr<State> state);
 
   const std::unique_ptr<State> state_;

@@ -44,6 +44,8 @@ using Counter = prometheus::Counter;      // Increment(), Increment(x), Value()
 using Gauge = prometheus::Gauge;          // Set(x), Increment(), Value()
 using Histogram = prometheus::Histogram;  // Observe(x)
 
+class ProcessCollector;
+
 enum class MetricType { kCounter, kGauge, kHistogram };
 
 struct Label {
@@ -122,13 +124,13 @@ class Registry {
 
  private:
   template <typename Metric>
-  Family<Metric>& AddFamily(
-      FamilyDescription description,
-      std::vector<std::unique_ptr<Family<Metric>>>& families);
+  using FamilyList = std::vector<std::unique_ptr<Family<Metric>>>;
+
+  template <typename Metric>
+  Family<Metric>& AddFamily(FamilyDescription description,
+                            FamilyList<Metric>& families);
   void Declare(const FamilyDescription& description)
       ABSL_LOCKS_EXCLUDED(mutex_);
-
-  class ProcessCollector;
 
   prometheus::Registry registry_;  // synchronises itself
   const std::unique_ptr<ProcessCollector> process_;
@@ -136,9 +138,9 @@ class Registry {
   mutable absl::Mutex mutex_;
   std::map<std::string, FamilyDescription> descriptions_
       ABSL_GUARDED_BY(mutex_);
-  std::vector<std::unique_ptr<Family<Counter>>> counters_;
-  std::vector<std::unique_ptr<Family<Gauge>>> gauges_;
-  std::vector<std::unique_ptr<Family<Histogram>>> histograms_;
+  FamilyList<Counter> counters_;  // filled before threads start
+  FamilyList<Gauge> gauges_;
+  FamilyList<Histogram> histograms_;
 };
 
 // Rows of a Markdown table "| name | type | labels | meaning |", one a family,

@@ -1,0 +1,63 @@
+#include "rpc/status.h"
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "base/string_view.h"
+
+namespace varalign::rpc {
+namespace {
+
+// gRPC keeps 8 KiB for all headers, and a byte takes up to three there.
+constexpr size_t kMaxMessageBytes = 2000;
+constexpr std::string_view kCut = " ... (cut)";
+
+// The length of the UTF-8 sequence at the start of `text`; 0: not one.
+size_t SequenceLength(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
+  const size_t length = byte(0) < 0x80   ? 1
+                        : byte(0) < 0xC2 ? 0
+                        : byte(0) < 0xE0 ? 2
+                        : byte(0) < 0xF0 ? 3
+                        : byte(0) < 0xF5 ? 4
+                                         : 0;
+  if (length > text.size()) return 0;
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+  }
+  return length;
+}
+
+std::string ForHeader(std::string_view text) {
+  std::string result;
+  while (!text.empty()) {
+    const size_t length = SequenceLength(text);
+    if (result.size() + length > kMaxMessageBytes - kCut.size() &&
+        text.size() > kCut.size()) {
+      return result.append(kCut);
+    }
+    result.append(length == 0 ? "?" : text.substr(0, length));
+    text.remove_prefix(length == 0 ? 1 : length);
+  }
+  return result;
+}
+
+}  // namespace
+
+grpc::Status ToGrpc(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()),
+                      ForHeader(base::ToStd(status.message())));
+}
+
+absl::Status FromGrpc(const grpc::Status& status) {
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
+                      status.error_message());
+}
+
+bool IsRetryable(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+}
+
+}  // namespace varalign::rpc
