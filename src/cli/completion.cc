@@ -67,10 +67,9 @@ std::string FirstLine(const std::string& text) {
 std::string FishScript(const CLI::App& app) {
   std::string script;
   for (const CLI::App* verb : app.get_subcommands({})) {
-    absl::StrAppend(&script,
-                    "complete -c varalign -n __fish_use_subcommand -f -a ",
-                    verb->get_name(), " -d '", FirstLine(verb->get_description()),
-                    "'\n");
+    absl::StrAppend(
+        &script, "complete -c varalign -n __fish_use_subcommand -f -a ",
+        verb->get_name(), " -d '", FirstLine(verb->get_description()), "'\n");
     for (const CLI::Option* option : verb->get_options()) {
       for (const std::string& name : option->get_lnames()) {
         absl::StrAppend(&script,
@@ -94,9 +93,8 @@ absl::StatusOr<std::string> CompletionScript(const CLI::App& app,
   }
   if (shell == "fish") return FishScript(app);
   return base::WithExitCode(
-      absl::InvalidArgumentError(
-          absl::StrCat("no completion for this shell; bash, zsh or fish: ",
-                       shell)),
+      absl::InvalidArgumentError(absl::StrCat(
+          "no completion for this shell; bash, zsh or fish: ", shell)),
       base::kExitUsage);
 }
 

@@ -8,7 +8,6 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "base/file.h"
 #include "base/subprocess.h"
 
@@ -29,7 +28,7 @@ bool NeedsCompute(std::span<char* const> argv) {
   if (verb == "world") return true;
   if (verb != "score") return false;
   return std::none_of(argv.begin() + 2, argv.end(), [](std::string_view word) {
-    return word == "--server" || absl::StartsWith(word, "--server=") ||
+    return word == "--server" || word.starts_with("--server=") ||
            word == "--help" || word == "-h";
   });
 }

@@ -36,10 +36,10 @@ absl::StatusOr<LocalService> LocalService::Start(
     const LocalServiceOptions& options) {
   LocalService service(options);
   RETURN_IF_ERROR(base::CreateDirectories(options.directory));
-  RETURN_IF_ERROR(service.Spawn(
-      "coordinator", "varalign-coordinator",
-      {"--state", (options.directory / "state").string(), "--runs",
-       options.run_root.string()}));
+  RETURN_IF_ERROR(
+      service.Spawn("coordinator", "varalign-coordinator",
+                    {"--state", (options.directory / "state").string(),
+                     "--runs", options.run_root.string()}));
   ASSIGN_OR_RETURN(service.coordinator_, service.AwaitAddress("coordinator"));
   if (options.start_reward_server) {
     RETURN_IF_ERROR(service.StartRewardServer());
@@ -51,8 +51,8 @@ absl::StatusOr<LocalService> LocalService::Start(
       arguments.insert(arguments.end(),
                        {"--reward-server", service.reward_server_});
     }
-    RETURN_IF_ERROR(service.Spawn(absl::StrCat("worker-", i),
-                                  "varalign-worker", std::move(arguments)));
+    RETURN_IF_ERROR(service.Spawn(absl::StrCat("worker-", i), "varalign-worker",
+                                  std::move(arguments)));
   }
   return service;
 }
@@ -120,9 +120,9 @@ absl::StatusOr<std::string> LocalService::AwaitAddress(
 absl::Status LocalService::Explain(Program& program,
                                    const base::ProcessExit& exit) {
   return base::WithExitCode(
-      absl::UnavailableError(absl::StrCat(
-          "the ", program.name, " ", exit.ToString(), ":\n",
-          base::TailOfFile(program.log_file, kLogTailBytes))),
+      absl::UnavailableError(
+          absl::StrCat("the ", program.name, " ", exit.ToString(), ":\n",
+                       base::TailOfFile(program.log_file, kLogTailBytes))),
       ExitCodeOf(exit));
 }
 

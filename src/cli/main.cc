@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "base/exit_code.h"
 #include "base/logging.h"
+#include "base/string_view.h"
 #include "base/version.h"
 #include "cli/compute_exec.h"
 #include "cli/data_verbs.h"
@@ -25,7 +26,8 @@ namespace {
 
 constexpr char kDescription[] =
     "varalign aligns language models without reinforcement learning:\n"
-    "reward-weighted fine-tuning of a Hugging Face model on preference data.\n\n"
+    "reward-weighted fine-tuning of a Hugging Face model on preference "
+    "data.\n\n"
     "  varalign prepare --model MODEL --in pairs.jsonl --out data\n"
     "  varalign train run.yaml\n";
 
@@ -50,21 +52,20 @@ void AddVerbs(CLI::App& app, Action& action) {
 
 int ReportParseError(const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() == 0) return app.exit(error);  // --help
-  std::fprintf(stderr, "varalign: %s%s\n", error.what(),
-               error.get_name() == "ExtrasError" ||
-                       error.get_name() == "RequiredError"
-                   ? "; see varalign --help"
-                   : "");
+  std::fprintf(
+      stderr, "varalign: %s%s\n", error.what(),
+      error.get_name() == "ExtrasError" || error.get_name() == "RequiredError"
+          ? "; see varalign --help"
+          : "");
   return base::kExitUsage;
 }
 
 int ReportUnknownVerb(const CLI::App& app, const std::string& word) {
   const std::string nearest = NearestVerb(app, word);
-  std::fprintf(stderr, "varalign: unknown verb '%s'%s; see varalign --help\n",
-               base::StripControl(word).c_str(),
-               nearest.empty()
-                   ? ""
-                   : ("; did you mean '" + nearest + "'?").c_str());
+  std::fprintf(
+      stderr, "varalign: unknown verb '%s'%s; see varalign --help\n",
+      base::StripControl(word).c_str(),
+      nearest.empty() ? "" : ("; did you mean '" + nearest + "'?").c_str());
   return base::kExitUsage;
 }
 
@@ -93,7 +94,7 @@ int Run(std::span<char*> argv) {
   if (!status.ok()) {
     std::fprintf(stderr, "varalign %s: %s\n",
                  app.get_subcommands().front()->get_name().c_str(),
-                 base::StripControl(status.message()).c_str());
+                 base::StripControl(base::ToStd(status.message())).c_str());
   }
   return base::ExitCodeFor(status);
 }

@@ -69,10 +69,10 @@ Json Versions() {
           {"dataset_format", 1},
           {"libtorch", VARALIGN_TORCH_VERSION},
           {"grpc", grpc::Version()},
-          {"protobuf", absl::StrFormat("%d.%d.%d",
-                                       GOOGLE_PROTOBUF_VERSION / 1000000,
-                                       GOOGLE_PROTOBUF_VERSION / 1000 % 1000,
-                                       GOOGLE_PROTOBUF_VERSION % 1000)},
+          {"protobuf",
+           absl::StrFormat("%d.%d.%d", GOOGLE_PROTOBUF_VERSION / 1000000,
+                           GOOGLE_PROTOBUF_VERSION / 1000 % 1000,
+                           GOOGLE_PROTOBUF_VERSION % 1000)},
           {"compiler", __VERSION__}};
 }
 
@@ -119,8 +119,7 @@ void AddConfigVerb(CLI::App& app, Action& action) {
                 PrintConfig);
   AddConfigPart(*verb, "validate", "all errors, and whether inputs are there",
                 action, ValidateConfig);
-  CLI::App* schema =
-      verb->add_subcommand("schema", "JSON Schema for editors");
+  CLI::App* schema = verb->add_subcommand("schema", "JSON Schema for editors");
   auto ignored = std::make_shared<std::string>();
   schema->add_option("config", *ignored, "accepted and not read");
   schema->callback([&action, ignored] {
@@ -133,9 +132,10 @@ void AddConfigVerb(CLI::App& app, Action& action) {
 
 void AddVersionVerb(CLI::App& app, Action& action) {
   auto json = std::make_shared<bool>(false);
-  CLI::App* verb = app.add_subcommand(
-      "version", "Versions of this build and its libraries.\n\n"
-                 "  varalign version --json\n");
+  CLI::App* verb =
+      app.add_subcommand("version",
+                         "Versions of this build and its libraries.\n\n"
+                         "  varalign version --json\n");
   verb->add_flag("--json", *json, "print one JSON object");
   verb->callback(
       [json, &action] { action = [json] { return PrintVersion(*json); }; });
@@ -143,16 +143,16 @@ void AddVersionVerb(CLI::App& app, Action& action) {
 
 void AddCompletionVerb(CLI::App& app, Action& action) {
   auto shell = std::make_shared<std::string>();
-  CLI::App* verb = app.add_subcommand(
-      "completion",
-      "Print a completion script for a shell.\n\n"
-      "  source <(varalign completion bash)\n"
-      "  varalign completion fish > ~/.config/fish/completions/varalign.fish\n");
+  CLI::App* verb =
+      app.add_subcommand("completion",
+                         "Print a completion script for a shell.\n\n"
+                         "  source <(varalign completion bash)\n"
+                         "  varalign completion fish > "
+                         "~/.config/fish/completions/varalign.fish\n");
   verb->add_option("shell", *shell, "bash, zsh or fish")->required();
   verb->callback([shell, &app, &action] {
     action = [shell, &app]() -> absl::Status {
-      ASSIGN_OR_RETURN(const std::string script,
-                       CompletionScript(app, *shell));
+      ASSIGN_OR_RETURN(const std::string script, CompletionScript(app, *shell));
       std::fputs(script.c_str(), stdout);
       return absl::OkStatus();
     };

@@ -50,22 +50,22 @@ Json MetricsJson(const v1::Run& run) {
 }  // namespace
 
 Json RunJson(const v1::Run& run) {
-  Json json = {{"version", 1},
-               {"run_id", run.run_id()},
-               {"name", run.name()},
-               {"state", v1::RunState_Name(run.state())},
-               {"reason", run.reason()},
-               {"step", run.step()},
-               {"total_steps", run.total_steps()},
-               {"generation", run.generation()},
-               {"workers", run.world_size()},
-               {"tokens", run.tokens()},
-               {"directory", run.directory()},
-               {"checkpoint", run.checkpoint()},
-               {"submit_time", TimeJson(run.has_submit_time(),
-                                        run.submit_time())},
-               {"end_time", TimeJson(run.has_end_time(), run.end_time())},
-               {"exit_code", run.exit_code()}};
+  Json json = {
+      {"version", 1},
+      {"run_id", run.run_id()},
+      {"name", run.name()},
+      {"state", v1::RunState_Name(run.state())},
+      {"reason", run.reason()},
+      {"step", run.step()},
+      {"total_steps", run.total_steps()},
+      {"generation", run.generation()},
+      {"workers", run.world_size()},
+      {"tokens", run.tokens()},
+      {"directory", run.directory()},
+      {"checkpoint", run.checkpoint()},
+      {"submit_time", TimeJson(run.has_submit_time(), run.submit_time())},
+      {"end_time", TimeJson(run.has_end_time(), run.end_time())},
+      {"exit_code", run.exit_code()}};
   json["metrics"] = MetricsJson(run);
   return json;
 }

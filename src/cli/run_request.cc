@@ -27,8 +27,9 @@ absl::Status CheckModel(const std::string& key, const fs::path& directory) {
   std::error_code ignored;
   if (fs::exists(directory / "config.json", ignored)) return absl::OkStatus();
   return absl::NotFoundError(
-      absl::StrCat(key, ": no Hugging Face model directory (config.json is "
-                        "missing): ",
+      absl::StrCat(key,
+                   ": no Hugging Face model directory (config.json is "
+                   "missing): ",
                    directory.string()));
 }
 
@@ -68,8 +69,8 @@ absl::StatusOr<config::LoadedConfig> LoadResolvedConfig(
                    config::LoadRunConfig(file, overrides));
   auto objective = objective::ResolveObjective(loaded.config.objective());
   if (!objective.ok()) {
-    return BadConfig(absl::StrCat(file.string(), ": error: ",
-                                  objective.status().message()));
+    return BadConfig(
+        absl::StrCat(file.string(), ": error: ", objective.status().message()));
   }
   *loaded.config.mutable_objective() = *std::move(objective);
   return loaded;
@@ -115,7 +116,7 @@ absl::StatusOr<std::string> NewRequestId() {
       static_cast<ssize_t>(bytes.size())) {
     return base::ErrnoStatus(errno, "getrandom", "the system's random source");
   }
-  return absl::BytesToHexString(std::string_view(bytes.data(), bytes.size()));
+  return absl::BytesToHexString({bytes.data(), bytes.size()});
 }
 
 }  // namespace varalign::cli

@@ -36,8 +36,7 @@ struct StreamOutcome {
 };
 
 StreamOutcome ReadStream(
-    v1::RunService::Stub& stub, const std::string& run_id,
-    uint64_t& last_event,
+    v1::RunService::Stub& stub, const std::string& run_id, uint64_t& last_event,
     const std::function<void(const v1::RunEvent&)>& on_event) {
   grpc::ClientContext context;
   rpc::SetDeadline(context, kStreamTimeout);
@@ -93,8 +92,7 @@ absl::StatusOr<v1::Run> RunServiceClient::Submit(
   return run;
 }
 
-absl::StatusOr<v1::Run> RunServiceClient::Get(
-    const std::string& run_id) const {
+absl::StatusOr<v1::Run> RunServiceClient::Get(const std::string& run_id) const {
   v1::GetRunRequest request;
   request.set_run_id(run_id);
   auto run =
@@ -115,8 +113,8 @@ absl::StatusOr<v1::Run> RunServiceClient::Cancel(
     const std::string& run_id) const {
   v1::CancelRunRequest request;
   request.set_run_id(run_id);
-  auto run =
-      rpc::Call(*stub_, &v1::RunService::Stub::CancelRun, request, kCallTimeout);
+  auto run = rpc::Call(*stub_, &v1::RunService::Stub::CancelRun, request,
+                       kCallTimeout);
   if (!run.ok()) return Explain(run.status());
   return run;
 }

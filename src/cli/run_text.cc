@@ -55,11 +55,10 @@ std::string EvaluationTable(const v1::Run& run) {
       run.evaluations(run.evaluations_size() - 1);
   const bool optimum = after.has_kl_to_optimum();
   const auto number = [](double x) { return absl::StrFormat("%.4f", x); };
-  std::string text = absl::StrFormat("  %-24s %10s %10s %10s\n",
-                                     absl::StrCat("held out (", after.examples(),
-                                                  " prompts)"),
-                                     "before", "after",
-                                     optimum ? "optimum" : "");
+  std::string text =
+      absl::StrFormat("  %-24s %10s %10s %10s\n",
+                      absl::StrCat("held out (", after.examples(), " prompts)"),
+                      "before", "after", optimum ? "optimum" : "");
   absl::StrAppend(
       &text,
       TableRow("reward", before.expected_reward(), after.expected_reward(),
@@ -71,9 +70,9 @@ std::string EvaluationTable(const v1::Run& run) {
                     TableRow("KL from the optimum", before.kl_to_optimum(),
                              after.kl_to_optimum(), number(0)));
   }
-  absl::StrAppend(&text, TableRow("better one preferred",
-                                  before.pair_accuracy(),
-                                  after.pair_accuracy(), ""));
+  absl::StrAppend(&text,
+                  TableRow("better one preferred", before.pair_accuracy(),
+                           after.pair_accuracy(), ""));
   return text;
 }
 
@@ -81,7 +80,8 @@ std::string NextSteps(const v1::Run& run) {
   const std::string directory = run.directory();
   std::string text = "try next\n";
   if (run.state() == v1::SUCCEEDED) {
-    absl::StrAppend(&text, "  load it:    AutoModelForCausalLM.from_pretrained(\"",
+    absl::StrAppend(&text,
+                    "  load it:    AutoModelForCausalLM.from_pretrained(\"",
                     directory, "/model\")\n", "  curves:     ", directory,
                     "/metrics.jsonl\n",
                     "  other runs: varalign train CONFIG --set "
@@ -106,9 +106,9 @@ std::string DurationText(absl::Duration duration) {
 }
 
 std::string RunLine(const v1::Run& run) {
-  std::string line = absl::StrFormat(
-      "%s  %-20s %-10s step %d/%d", run.run_id(), run.name(),
-      v1::RunState_Name(run.state()), run.step(), run.total_steps());
+  std::string line = absl::StrFormat("%s  %-20s %-10s step %d/%d", run.run_id(),
+                                     run.name(), v1::RunState_Name(run.state()),
+                                     run.step(), run.total_steps());
   if (!run.reason().empty()) {
     absl::StrAppend(&line, "  ", base::StripControl(run.reason()));
   }
@@ -138,8 +138,9 @@ std::string RunSummary(const v1::Run& run) {
   std::string text = absl::StrCat("\nrun ", run.name(), " (", run.run_id(),
                                   ")  ", v1::RunState_Name(run.state()));
   if (run.has_end_time()) {
-    absl::StrAppend(&text, "  in ", DurationText(ToTime(run.end_time()) -
-                                                 ToTime(run.submit_time())));
+    absl::StrAppend(
+        &text, "  in ",
+        DurationText(ToTime(run.end_time()) - ToTime(run.submit_time())));
   }
   if (!run.reason().empty()) {
     absl::StrAppend(&text, "\n  ", base::StripControl(run.reason()));

@@ -90,12 +90,11 @@ absl::Status Watch(const RunArguments& arguments) {
                    RunServiceClient::Create(arguments.coordinator));
   ASSIGN_OR_RETURN(const v1::Run run, client.Get(arguments.run_id));
   {
-    RunFollower follower(
-        run.name(), run.total_steps(),
-        arguments.json ? Output::kJsonLines : DefaultOutput());
-    RETURN_IF_ERROR(client.Watch(
-        arguments.run_id,
-        [&](const v1::RunEvent& event) { follower.Show(event); }));
+    RunFollower follower(run.name(), run.total_steps(),
+                         arguments.json ? Output::kJsonLines : DefaultOutput());
+    RETURN_IF_ERROR(
+        client.Watch(arguments.run_id,
+                     [&](const v1::RunEvent& event) { follower.Show(event); }));
   }
   ASSIGN_OR_RETURN(const v1::Run ended, client.Get(arguments.run_id));
   if (!arguments.json) std::fputs(RunSummary(ended).c_str(), stdout);

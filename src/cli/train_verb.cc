@@ -52,12 +52,13 @@ struct Places {
 
 absl::StatusOr<Places> ChoosePlaces(const TrainArguments& arguments,
                                     const std::string& name) {
-  fs::path out = arguments.out.empty() ? fs::path("runs") / name
-                                       : fs::path(arguments.out);
+  fs::path out =
+      arguments.out.empty() ? fs::path("runs") / name : fs::path(arguments.out);
   out = fs::absolute(out).lexically_normal();
   if (out.filename().empty()) out = out.parent_path();
-  const Places places{out, out.parent_path() / absl::StrCat(
-                               ".", out.filename().string(), ".service")};
+  const Places places{
+      out, out.parent_path() /
+               absl::StrCat(".", out.filename().string(), ".service")};
   std::error_code ignored;
   const bool exists = fs::exists(out, ignored) && !fs::is_empty(out, ignored);
   if (exists && !arguments.resume) {
@@ -69,8 +70,8 @@ absl::StatusOr<Places> ChoosePlaces(const TrainArguments& arguments,
         base::kExitCannotCreate);
   }
   if (arguments.resume && !fs::exists(places.service, ignored)) {
-    return absl::NotFoundError(absl::StrCat(
-        "no run of this machine to resume in ", out.string()));
+    return absl::NotFoundError(
+        absl::StrCat("no run of this machine to resume in ", out.string()));
   }
   if (!arguments.resume) fs::remove_all(places.service, ignored);
   RETURN_IF_ERROR(base::CreateDirectories(out.parent_path()));
@@ -87,8 +88,7 @@ absl::StatusOr<LocalServiceOptions> PlanService(const v1::RunConfig& config,
   options.directory = places.service;
   options.run_root = places.run.parent_path();
   options.num_workers = config.train().workers();
-  options.start_reward_server =
-      needs_server || !config.reward().path().empty();
+  options.start_reward_server = needs_server || !config.reward().path().empty();
   options.policy_model = config.model().path();
   options.reward_model = config.reward().path();
   if (needs_server && options.reward_model.empty() && !manifest.has_rewards()) {
@@ -136,9 +136,8 @@ absl::Status FollowToEnd(const RunServiceClient& client, const v1::Run& run,
   absl::Status watched;
   std::thread watcher([&] {
     RunFollower follower(run.name(), run.total_steps(), output);
-    watched = client.Watch(run.run_id(), [&](const v1::RunEvent& event) {
-      follower.Show(event);
-    });
+    watched = client.Watch(
+        run.run_id(), [&](const v1::RunEvent& event) { follower.Show(event); });
     ended.Notify();
   });
   absl::Status health;
@@ -146,9 +145,10 @@ absl::Status FollowToEnd(const RunServiceClient& client, const v1::Run& run,
   while (!ended.WaitForNotificationWithTimeout(kPollInterval)) {
     if (InterruptCount() > 0 && !cancelled) {
       cancelled = true;
-      std::fputs("stopping at the next step, after a checkpoint; again to stop "
-                 "at once\n",
-                 stderr);
+      std::fputs(
+          "stopping at the next step, after a checkpoint; again to stop "
+          "at once\n",
+          stderr);
       client.Cancel(run.run_id()).IgnoreError();
     }
     if (InterruptCount() > 1) break;
@@ -179,9 +179,8 @@ absl::Status OutcomeOf(const v1::Run& run) {
 }
 
 absl::Status Train(const TrainArguments& arguments) {
-  ASSIGN_OR_RETURN(
-      const config::LoadedConfig loaded,
-      LoadResolvedConfig(arguments.config, arguments.overrides));
+  ASSIGN_OR_RETURN(const config::LoadedConfig loaded,
+                   LoadResolvedConfig(arguments.config, arguments.overrides));
   v1::RunConfig config = loaded.config;
   if (arguments.workers > 0) {
     config.mutable_train()->set_workers(arguments.workers);
@@ -199,9 +198,9 @@ absl::Status Train(const TrainArguments& arguments) {
   ASSIGN_OR_RETURN(const v1::Run run,
                    SubmitOrResume(client, arguments, config, places));
   if (!arguments.json) PrintAddresses(service);
-  RETURN_IF_ERROR(FollowToEnd(
-      client, run, arguments.json ? Output::kSilent : DefaultOutput(),
-      service));
+  RETURN_IF_ERROR(
+      FollowToEnd(client, run,
+                  arguments.json ? Output::kSilent : DefaultOutput(), service));
   ASSIGN_OR_RETURN(const v1::Run ended, client.Get(run.run_id()));
   service.Stop();
   if (arguments.json) {

@@ -8,8 +8,8 @@
 namespace varalign::cli {
 namespace {
 
-constexpr std::array<const char*, 8> kGuests = {"mia",  "noah", "ada",  "finn",
-                                                "zoe",  "omar", "lily", "theo"};
+constexpr std::array<const char*, 8> kGuests = {"mia", "noah", "ada",  "finn",
+                                                "zoe", "omar", "lily", "theo"};
 constexpr std::array<const char*, 6> kMoods = {"happy", "tired", "hungry",
                                                "bored", "cold",  "curious"};
 constexpr std::array<const char*, 6> kOffers = {"tea",  "soup", "nap",
@@ -17,12 +17,12 @@ constexpr std::array<const char*, 6> kOffers = {"tea",  "soup", "nap",
 
 // How an offer suits a mood.
 constexpr double kSuits[kMoods.size()][kOffers.size()] = {
-    {0.2, 0.0, -0.8, 0.9, 1.5, 0.1},    // happy
-    {0.5, 0.1, 1.6, -1.2, -0.6, 0.2},   // tired
-    {0.1, 1.7, -0.5, -0.7, -0.9, -0.6}, // hungry
-    {-0.4, -0.3, -0.7, 1.2, 0.6, 1.1},  // bored
-    {1.4, 1.2, 0.3, -1.3, 0.0, 0.1},    // cold
-    {0.0, -0.2, -1.1, 0.8, 0.2, 1.6}};  // curious
+    {0.2, 0.0, -0.8, 0.9, 1.5, 0.1},     // happy
+    {0.5, 0.1, 1.6, -1.2, -0.6, 0.2},    // tired
+    {0.1, 1.7, -0.5, -0.7, -0.9, -0.6},  // hungry
+    {-0.4, -0.3, -0.7, 1.2, 0.6, 1.1},   // bored
+    {1.4, 1.2, 0.3, -1.3, 0.0, 0.1},     // cold
+    {0.0, -0.2, -1.1, 0.8, 0.2, 1.6}};   // curious
 
 // What a guest is used to: log-odds of the reference.
 constexpr double kHabit[kGuests.size()][kOffers.size()] = {
@@ -68,7 +68,8 @@ std::vector<WorldResponse> WorldResponses() {
 
 double WorldReward(const WorldPrompt& prompt, const WorldResponse& response) {
   double suits = 0;
-  for (const size_t offer : response.offers) suits += kSuits[prompt.mood][offer];
+  for (const size_t offer : response.offers)
+    suits += kSuits[prompt.mood][offer];
   suits /= static_cast<double>(response.offers.size());
   if (response.offers.size() == 1) return suits;
   return suits +
@@ -83,7 +84,7 @@ double WorldReference(const WorldPrompt& prompt,
 }
 
 std::vector<std::string> WorldVocabulary() {
-  std::vector<std::string> words = {"<unk>", "<s>",        "</s>",
+  std::vector<std::string> words = {"<unk>",  "<s>",        "</s>",
                                     "Human:", "Assistant:", "is"};
   words.insert(words.end(), kGuests.begin(), kGuests.end());
   words.insert(words.end(), kMoods.begin(), kMoods.end());

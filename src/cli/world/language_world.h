@@ -1,9 +1,9 @@
 // A language so small that everything about it can be counted. A prompt says
-// how a guest feels ("mia is tired"), a response offers one thing or two ("tea",
-// "nap song"), and there are no other responses. The reference knows the
-// guests' habits; the reward knows what suits the mood. Because all responses
-// can be listed, the exact optimum of the aligned policy can be computed, and a
-// trained policy held against it.
+// how a guest feels ("mia is tired"), a response offers one thing or two
+// ("tea", "nap song"), and there are no other responses. The reference knows
+// the guests' habits; the reward knows what suits the mood. Because all
+// responses can be listed, the exact optimum of the aligned policy can be
+// computed, and a trained policy held against it.
 //
 // Pure tables and functions; no torch.
 #ifndef VARALIGN_CLI_WORLD_LANGUAGE_WORLD_H_

@@ -66,9 +66,8 @@ Json TokenizerJson() {
 
 Json ConfigJson(bool reward) {
   Json config = {
-      {"architectures",
-       Json::array({reward ? "LlamaForSequenceClassification"
-                           : "LlamaForCausalLM"})},
+      {"architectures", Json::array({reward ? "LlamaForSequenceClassification"
+                                            : "LlamaForCausalLM"})},
       {"model_type", "llama"},
       {"hidden_size", 64},
       {"intermediate_size", 128},
@@ -98,19 +97,16 @@ Json ConfigJson(bool reward) {
 // A directory with all but the weights, which WriteModelDirectory copies from.
 absl::Status WriteSource(const fs::path& directory, bool reward) {
   RETURN_IF_ERROR(base::CreateDirectories(directory));
-  RETURN_IF_ERROR(
-      base::WriteFileAtomically(directory / "config.json",
-                                base::DumpJsonPretty(ConfigJson(reward))));
-  RETURN_IF_ERROR(
-      base::WriteFileAtomically(directory / "tokenizer.json",
-                                base::DumpJsonPretty(TokenizerJson())));
-  const Json tokenizer_config = {
-      {"tokenizer_class", "PreTrainedTokenizerFast"},
-      {"bos_token", "<s>"},
-      {"eos_token", "</s>"},
-      {"unk_token", "<unk>"},
-      {"add_bos_token", true},
-      {"model_max_length", 32}};
+  RETURN_IF_ERROR(base::WriteFileAtomically(
+      directory / "config.json", base::DumpJsonPretty(ConfigJson(reward))));
+  RETURN_IF_ERROR(base::WriteFileAtomically(
+      directory / "tokenizer.json", base::DumpJsonPretty(TokenizerJson())));
+  const Json tokenizer_config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                                 {"bos_token", "<s>"},
+                                 {"eos_token", "</s>"},
+                                 {"unk_token", "<unk>"},
+                                 {"add_bos_token", true},
+                                 {"model_max_length", 32}};
   return base::WriteFileAtomically(directory / "tokenizer_config.json",
                                    base::DumpJsonPretty(tokenizer_config));
 }
@@ -123,8 +119,8 @@ std::vector<uint32_t> IdsOf(const std::string& text) {
     ids.emplace(word, static_cast<uint32_t>(ids.size()));
   }
   std::vector<uint32_t> result;
-  for (const std::string& word : absl::StrSplit(text, ' ')) {
-    result.push_back(ids.at(word));
+  for (const auto word : absl::StrSplit(text, ' ')) {
+    result.push_back(ids.at(std::string(word)));
   }
   return result;
 }
@@ -211,8 +207,8 @@ std::string GroupLines(Part part) {
   for (const WorldPrompt& prompt : WorldPrompts()) {
     if (part == Part::kTraining && prompt.held_out) continue;
     if (part == Part::kHeldOut && !prompt.held_out) continue;
-    Json row = {{"messages", Json::array({{{"role", "user"},
-                                           {"content", prompt.text}}})},
+    Json row = {{"messages",
+                 Json::array({{{"role", "user"}, {"content", prompt.text}}})},
                 {"responses", Json::array()}};
     if (part == Part::kAllWithRewards) row["rewards"] = Json::array();
     for (const WorldResponse& response : WorldResponses()) {
@@ -273,8 +269,8 @@ absl::Status MakeWorld(const fs::path& out) {
                                             GroupLines(Part::kTraining)));
   RETURN_IF_ERROR(base::WriteFileAtomically(out / "heldout.jsonl",
                                             GroupLines(Part::kHeldOut)));
-  RETURN_IF_ERROR(base::WriteFileAtomically(
-      out / "known_rewards.jsonl", GroupLines(Part::kAllWithRewards)));
+  RETURN_IF_ERROR(base::WriteFileAtomically(out / "known_rewards.jsonl",
+                                            GroupLines(Part::kAllWithRewards)));
   return base::WriteFileAtomically(out / "complete.json",
                                    base::DumpJsonPretty(summary));
 }

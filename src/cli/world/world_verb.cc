@@ -14,12 +14,11 @@ void AddWorldVerb(CLI::App& app, Action& action) {
       "  varalign world make --out world\n");
   world->require_subcommand(1);
   auto out = std::make_shared<std::string>();
-  CLI::App* make = world->add_subcommand(
-      "make", "fit its two models and write its data");
+  CLI::App* make =
+      world->add_subcommand("make", "fit its two models and write its data");
   make->add_option("--out", *out, "directory to make")->required();
-  make->callback([out, &action] {
-    action = [out] { return MakeWorld(*out); };
-  });
+  make->callback(
+      [out, &action] { action = [out] { return MakeWorld(*out); }; });
 }
 
 }  // namespace varalign::cli
