@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 
 #include "absl/status/statusor.h"
 #include "base/json.h"
@@ -11,6 +12,14 @@
 namespace varalign::model {
 
 enum class Head { kCausalLm, kReward };  // kReward: one label
+
+// Llama 3's stretching of the slow rotary frequencies.
+struct Llama3RopeScaling {
+  double factor = 1;
+  double low_freq_factor = 1;
+  double high_freq_factor = 4;
+  double original_max_positions = 8192;
+};
 
 struct ModelConfig {
   Head head = Head::kCausalLm;
@@ -24,6 +33,7 @@ struct ModelConfig {
   int64_t max_positions = 0;
   double rms_norm_eps = 1e-6;
   double rope_theta = 10000;
+  std::optional<Llama3RopeScaling> llama3_rope;  // empty: plain rotary
   bool tie_word_embeddings = false;
 };
 

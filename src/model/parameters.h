@@ -19,20 +19,22 @@ namespace varalign::model {
 using NamedTensor = std::pair<std::string, at::Tensor>;
 
 struct LayerParameters {
-  at::Tensor input_norm;   // [H]
-  at::Tensor qkv;          // [(heads + 2 kv_heads) * head_dim, H]
-  at::Tensor output;       // [H, heads * head_dim]
-  at::Tensor post_norm;    // [H]
-  at::Tensor gate_up;      // [2 I, H]
-  at::Tensor down;         // [H, I]
+  at::Tensor input_norm;  // [H]
+  at::Tensor qkv;         // [(heads + 2 kv_heads) * head_dim, H]
+  at::Tensor output;      // [H, heads * head_dim]
+  at::Tensor post_norm;   // [H]
+  at::Tensor gate_up;     // [2 I, H]
+  at::Tensor down;        // [H, I]
 };
 
 // All tensors are views of `flat` [P]. For training, EnableGradients gives each
 // leaf a gradient that is a view of `gradients` [P], so that backward passes
-// add up there. Not thread safe while training; else immutable.
+// add up there: zero `gradients` before the first micro-batch of a step. Not
+// thread safe while training; else immutable.
 struct Parameters {
   ModelConfig config;
-  at::Tensor flat;       // [P], padded to a multiple of `kFlatMultiple`
+  at::Tensor flat;             // [P], padded to a multiple of `kFlatMultiple`
+  int64_t num_parameters = 0;  // before the padding
   at::Tensor gradients;  // [P] same dtype; undefined until EnableGradients
   at::Tensor embedding;  // [V, H]
   std::vector<LayerParameters> layers;

@@ -1,0 +1,46 @@
+// Causal attention of one sequence on raw memory (CPU).
+//
+// Scores of a block of query rows against all keys they may see are formed at
+// once: S = Q K^T / sqrt(dim), P = softmax(S), O = P V. The backward pass forms
+// P again from the saved log-sum-exp. Blocks are fixed, so that each task does
+// the same operations wherever its sequence lies and whichever thread runs it.
+#ifndef VARALIGN_MODEL_ATTENTION_KERNEL_H_
+#define VARALIGN_MODEL_ATTENTION_KERNEL_H_
+
+#include <cstdint>
+
+namespace varalign::model {
+
+// A sequence's slice of the packed buffers, row 0 being its first token.
+template <typename T>
+struct AttentionTask {
+  const T* q;  // [length, dim] of one query head, rows `stride` apart
+  const T* k;
+  const T* v;
+  int64_t stride;
+  T* out;  // [length, dim], rows `out_stride` apart
+  int64_t out_stride;
+  T* lse;  // [length]
+  int64_t length;
+  int64_t dim;
+};
+
+void AttendForward(const AttentionTask<float>& task);
+void AttendForward(const AttentionTask<double>& task);
+
+template <typename T>
+struct AttentionGradTask {
+  AttentionTask<T> forward;  // its out and lse are read
+  const T* dout;             // rows out_stride apart
+  T* dq;                     // rows stride apart, as are dk and dv
+  T* dk;
+  T* dv;
+  bool adds_to_keys;  // add to dk and dv instead of setting them
+};
+
+void AttendBackward(const AttentionGradTask<float>& task);
+void AttendBackward(const AttentionGradTask<double>& task);
+
+}  // namespace varalign::model
+
+#endif  // VARALIGN_MODEL_ATTENTION_KERNEL_H_

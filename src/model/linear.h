@@ -1,0 +1,29 @@
+// Matrix products with parameters.
+#ifndef VARALIGN_MODEL_LINEAR_H_
+#define VARALIGN_MODEL_LINEAR_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace varalign::model {
+
+// x [T, in], weight [out, in] -> x weight^T [T, out]. Where `weight` already
+// has a gradient, the backward pass adds to that memory in the product itself
+// and hands the engine none.
+at::Tensor Linear(const at::Tensor& x, const at::Tensor& weight);
+
+// tokens [T] int64, weight [V, H] -> rows [T, H]. The gradient as in Linear.
+at::Tensor Embed(const at::Tensor& tokens, const at::Tensor& weight);
+
+// Rows of a tile of the batch-invariant product.
+inline constexpr int64_t kTileRows = 256;
+
+// Linear by products of exactly kTileRows rows each, so that a row's bits do
+// not depend on how many others there are. Records no gradient.
+// REQUIRES: T is a multiple of kTileRows.
+at::Tensor TiledLinear(const at::Tensor& x, const at::Tensor& weight);
+
+}  // namespace varalign::model
+
+#endif  // VARALIGN_MODEL_LINEAR_H_
