@@ -175,9 +175,11 @@ Subprocess::Subprocess(Subprocess&& other) noexcept
       exit_(other.exit_) {}
 
 Subprocess& Subprocess::operator=(Subprocess&& other) noexcept {
-  std::swap(pid_, other.pid_);
-  std::swap(owns_session_, other.owns_session_);
-  std::swap(exit_, other.exit_);
+  if (this == &other) return *this;
+  if (pid_ > 0) KillAndReap();
+  pid_ = std::exchange(other.pid_, -1);
+  owns_session_ = other.owns_session_;
+  exit_ = other.exit_;
   return *this;
 }
 
@@ -248,8 +250,9 @@ std::string TailOfFile(const std::filesystem::path& path, size_t max_bytes) {
   if (count < 0) return "";
   tail.resize(static_cast<size_t>(count));
   if (start == 0) return tail;
-  const size_t newline = tail.find('\n');
-  return newline == std::string::npos ? tail : tail.substr(newline + 1);
+  const size_t line = tail.find('\n') + 1;
+  // Of one long line the end is better than nothing.
+  return line == 0 || line == tail.size() ? tail : tail.substr(line);
 }
 
 }  // namespace varalign::base

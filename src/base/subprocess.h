@@ -35,7 +35,8 @@ struct ProcessOptions {
 };
 
 // Not thread safe. Spawn from the main thread: the child dies (SIGKILL) when
-// the thread that spawned it ends. The destructor kills and reaps.
+// the thread that spawned it ends. The destructor kills and reaps, and so does
+// assigning another child.
 class Subprocess {
  public:
   // NotFound or PermissionDenied if the program cannot be executed.
@@ -72,7 +73,8 @@ void DieWithParent(pid_t parent);
 // The directory of the running executable.
 std::filesystem::path ExecutableDirectory();
 
-// The last `max_bytes` of a file, from the start of a line; empty on any error.
+// The last `max_bytes` of a file, from the start of a line if one starts there;
+// empty on any error.
 std::string TailOfFile(const std::filesystem::path& path, size_t max_bytes);
 
 }  // namespace varalign::base

@@ -23,7 +23,7 @@ inline std::filesystem::path BuildDirectory() {
   return directory != nullptr ? directory : ".";
 }
 
-// `name` in the shared test data ("models/stories260K"), which is not part of
+// `name` in the shared test data ("models/stories260k"), which is not part of
 // the project: $VARALIGN_TEST_DATA, else ../shared/data beside the source.
 // nullopt if it is not on this machine.
 inline std::optional<std::filesystem::path> TestData(std::string_view name) {
@@ -39,11 +39,13 @@ inline std::optional<std::filesystem::path> TestData(std::string_view name) {
 
 }  // namespace varalign::testing
 
-// Declares `path`, or skips the test where the data is not on this machine.
-#define REQUIRE_TEST_DATA(path, name)                                          \
-  const auto path##_or = ::varalign::testing::TestData(name);                  \
-  if (!path##_or)                                                              \
-    GTEST_SKIP() << "no test data '" << (name) << "', set VARALIGN_TEST_DATA"; \
-  const std::filesystem::path& path = *path##_or
+// Declares a path, or skips the test where the data is not on this machine.
+#define REQUIRE_TEST_DATA(variable, name)                         \
+  const auto variable##_or = ::varalign::testing::TestData(name); \
+  if (!variable##_or) {                                           \
+    GTEST_SKIP() << "no test data " << name                       \
+                 << " on this machine, set VARALIGN_TEST_DATA";   \
+  }                                                               \
+  const auto& variable = *variable##_or
 
 #endif  // VARALIGN_TESTS_TESTING_TEST_DATA_H_
