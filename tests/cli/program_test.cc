@@ -1,0 +1,63 @@
+#include <array>
+#include <string>
+
+#include "cli/completion.h"
+#include "cli/compute_exec.h"
+#include "cli/nearest_verb.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace varalign::cli {
+namespace {
+
+using ::testing::HasSubstr;
+
+class ProgramTest : public ::testing::Test {
+ protected:
+  ProgramTest() {
+    CLI::App* train = app_.add_subcommand("train", "Runs.\nMore.");
+    train->add_flag("--resume", "go on");
+    CLI::App* config = app_.add_subcommand("config", "Looks.");
+    config->add_subcommand("print", "prints")->add_flag("--json", "as JSON");
+  }
+  CLI::App app_{"test", "varalign"};
+};
+
+TEST_F(ProgramTest, SuggestsTheNearestVerb) {
+  EXPECT_EQ(NearestVerb(app_, "trian"), "train");
+  EXPECT_EQ(NearestVerb(app_, "confg"), "config");
+  EXPECT_EQ(NearestVerb(app_, "zzzzzzzz"), "");
+  EXPECT_TRUE(HasVerb(app_, "train"));
+  EXPECT_FALSE(HasVerb(app_, "trian"));
+}
+
+TEST_F(ProgramTest, CompletionKnowsVerbsPartsAndFlags) {
+  for (const char* shell : {"bash", "zsh"}) {
+    const auto script = CompletionScript(app_, shell);
+    ASSERT_TRUE(script.ok());
+    EXPECT_THAT(*script, HasSubstr("words=\"train config\""));
+    EXPECT_THAT(*script, HasSubstr("--resume"));
+    EXPECT_THAT(*script, HasSubstr("print"));
+  }
+  EXPECT_THAT(*CompletionScript(app_, "fish"), HasSubstr("-l resume"));
+  EXPECT_EQ(CompletionScript(app_, "tcsh").status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+bool Needs(std::initializer_list<const char*> words) {
+  std::vector<char*> argv;
+  for (const char* word : words) argv.push_back(const_cast<char*>(word));
+  return NeedsCompute(argv);
+}
+
+TEST(NeedsComputeTest, OnlyVerbsThatComputeHere) {
+  EXPECT_TRUE(Needs({"varalign", "world", "make"}));
+  EXPECT_TRUE(Needs({"varalign", "score", "--in", "x"}));
+  EXPECT_FALSE(Needs({"varalign", "score", "--server", "h:1"}));
+  EXPECT_FALSE(Needs({"varalign", "score", "--server=h:1"}));
+  EXPECT_FALSE(Needs({"varalign", "train", "x"}));
+  EXPECT_FALSE(Needs({"varalign"}));
+}
+
+}  // namespace
+}  // namespace varalign::cli

@@ -1,0 +1,78 @@
+#include "cli/run_text.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace varalign::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+v1::Run SucceededRun() {
+  v1::Run run;
+  run.set_run_id("r-1");
+  run.set_name("helpful");
+  run.set_state(v1::SUCCEEDED);
+  run.set_step(200);
+  run.set_tokens(5000);
+  run.set_directory("/runs/helpful");
+  run.set_checkpoint("/runs/helpful/checkpoints/step-00000200");
+  run.mutable_last_step()->mutable_weights()->set_ess_ratio(0.25);
+  auto* before = run.add_evaluations();
+  before->set_examples(8);
+  before->set_expected_reward(0.5);
+  auto* after = run.add_evaluations();
+  after->set_examples(8);
+  after->set_expected_reward(1.25);
+  return run;
+}
+
+TEST(DurationTextTest, ChoosesTheUnitByLength) {
+  EXPECT_EQ(DurationText(absl::Seconds(4.25)), "4.2 s");
+  EXPECT_EQ(DurationText(absl::Seconds(200)), "3 m 20 s");
+  EXPECT_EQ(DurationText(absl::Minutes(62)), "1 h 2 m");
+}
+
+TEST(RunSummaryTest, ShowsHeldOutRewardBeforeAndAfterAndTheCheckpoint) {
+  const std::string text = RunSummary(SucceededRun());
+  EXPECT_THAT(text, HasSubstr("0.5000     1.2500"));
+  EXPECT_THAT(text, HasSubstr("step-00000200"));
+  EXPECT_THAT(text, HasSubstr("0.25 of a Z-set"));
+  EXPECT_THAT(text, Not(HasSubstr("optimum")));
+}
+
+TEST(RunSummaryTest, ShowsTheOptimumOnlyWhereItIsKnown) {
+  v1::Run run = SucceededRun();
+  auto* after = run.mutable_evaluations(1);
+  after->set_optimum_expected_reward(1.5);
+  after->set_kl_to_optimum(0.01);
+  const std::string text = RunSummary(run);
+  EXPECT_THAT(text, HasSubstr("1.5000"));
+  EXPECT_THAT(text, HasSubstr("KL from the optimum"));
+}
+
+TEST(RunSummaryTest, AFailedRunSaysWhyAndHowToGoOn) {
+  v1::Run run = SucceededRun();
+  run.set_state(v1::FAILED);
+  run.set_reason("rank 1 on host a: killed by signal 9");
+  const std::string text = RunSummary(run);
+  EXPECT_THAT(text, HasSubstr("rank 1 on host a"));
+  EXPECT_THAT(text, HasSubstr("--resume"));
+}
+
+TEST(EventLineTest, StripsTerminalEscapesFromReasons) {
+  v1::RunEvent event;
+  event.mutable_state()->set_to(v1::FAILED);
+  event.mutable_state()->set_reason("bad \x1b[31mname");
+  EXPECT_THAT(EventLine(event), Not(HasSubstr("\x1b")));
+}
+
+TEST(EventLineTest, CountsStepsFromOneAsPeopleDo) {
+  v1::RunEvent event;
+  event.mutable_step()->set_step(0);
+  EXPECT_THAT(EventLine(event), HasSubstr("step 1 "));
+}
+
+}  // namespace
+}  // namespace varalign::cli
