@@ -1,9 +1,12 @@
 #include "telemetry/http_endpoint.h"
 
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
 #include "base/exception_boundary.h"
 #include "base/listen_error.h"
 #include "base/logging.h"
@@ -100,6 +103,23 @@ mg_context* StartServer(const std::string& address,
   return mg_start(&callbacks, &state, options);
 }
 
+// mg_stop alone waits until the accepting thread looks up, every 2 s; any
+// connection makes it look up.
+void StopServer(mg_context& server, const std::string& address) {
+  absl::Notification stopped;
+  std::jthread knocker([&stopped, to = *base::ParseHostPort(address)] {
+    do {
+      char reason[64];
+      mg_connection* knock =
+          mg_connect_client(to.host.c_str(), to.port,
+                            /*use_ssl=*/0, reason, sizeof(reason));
+      if (knock != nullptr) mg_close_connection(knock);
+    } while (!stopped.WaitForNotificationWithTimeout(absl::Milliseconds(10)));
+  });
+  mg_stop(&server);
+  stopped.Notify();
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<HttpEndpoint>> HttpEndpoint::Start(
@@ -126,7 +146,7 @@ HttpEndpoint::HttpEndpoint(std::unique_ptr<State> state)
     : state_(std::move(state)) {}
 
 HttpEndpoint::~HttpEndpoint() {
-  mg_stop(state_->server);
+  StopServer(*state_->server, state_->address);
   mg_exit_library();
 }
 

@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -13,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "base/exit_code.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -132,10 +132,12 @@ TEST_F(HttpEndpointTest, NamesThePortThatIsTaken) {
   EXPECT_THAT(Get("/healthz"), StartsWith("HTTP/1.1 200 "));
 }
 
-TEST_F(HttpEndpointTest, FreesItsPort) {
+TEST_F(HttpEndpointTest, StopsAtOnceAndFreesItsPort) {
   const std::string address = endpoint_->address();
   Get("/metrics");
+  const absl::Time start = absl::Now();
   endpoint_.reset();
+  EXPECT_LT(absl::Now() - start, absl::Seconds(1));
   const auto second = HttpEndpoint::Start({.listen = address}, registry_,
                                           [] { return absl::OkStatus(); });
   EXPECT_TRUE(second.ok()) << second.status();
