@@ -12,25 +12,24 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "data/manifest.h"
+#include "data/role.h"
 
 namespace varalign::data {
 
-enum class Role : uint8_t { kUnknown = 0, kChosen = 1, kRejected = 2 };
-
 // One (prompt, response) pair; spans point into the data set.
 struct RowView {
-  std::span<const uint32_t> response;         // with its end token
-  std::span<const uint32_t> reward_response;  // empty: as `response`
-  std::optional<double> reward;
-  std::optional<double> logprob_sum;
+  std::span<const uint32_t> response = {};         // with its end token
+  std::span<const uint32_t> reward_response = {};  // empty: as `response`
+  std::optional<double> reward = {};
+  std::optional<double> logprob_sum = {};
   Role role = Role::kUnknown;
 };
 
 struct ExampleView {
-  std::span<const uint32_t> prompt;
-  std::span<const uint32_t> reward_prompt;  // empty: as `prompt`
-  std::vector<RowView> rows;                // K >= 1
-  uint64_t first_row = 0;                   // number of rows[0] in the data set
+  std::span<const uint32_t> prompt = {};
+  std::span<const uint32_t> reward_prompt = {};  // empty: as `prompt`
+  std::vector<RowView> rows = {};                // K >= 1
+  uint64_t first_row = 0;  // number of rows[0] in the data set
 };
 
 // Immutable; any thread. Examples are numbered over all shards.
@@ -58,16 +57,16 @@ class Dataset {
 
 // An example on its way into a data set.
 struct NewRow {
-  std::vector<uint32_t> response;
-  std::vector<uint32_t> reward_response;
-  std::optional<double> reward;
-  std::optional<double> logprob_sum;
+  std::vector<uint32_t> response = {};
+  std::vector<uint32_t> reward_response = {};
+  std::optional<double> reward = {};
+  std::optional<double> logprob_sum = {};
   Role role = Role::kUnknown;
 };
 struct NewExample {
-  std::vector<uint32_t> prompt;
-  std::vector<uint32_t> reward_prompt;
-  std::vector<NewRow> rows;
+  std::vector<uint32_t> prompt = {};
+  std::vector<uint32_t> reward_prompt = {};
+  std::vector<NewRow> rows = {};
 };
 
 // Writes a data set directory: shards as they fill, the manifest last. Without

@@ -1,0 +1,187 @@
+// varalign-worker: one worker slot of the pool. Rank and size of a launcher
+// (mpirun, srun) come from its environment; the launcher only starts slots, the
+// coordinator decides which of them make a group.
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <filesystem>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/clock.h"
+#include "base/exit_code.h"
+#include "base/file.h"
+#include "base/logging.h"
+#include "base/status_macros.h"
+#include "base/subprocess.h"
+#include "base/version.h"
+#include "telemetry/http_endpoint.h"
+#include "worker/log_level.h"
+#include "worker/metrics.h"
+#include "worker/slot_link.h"
+#include "worker/supervisor.h"
+
+namespace varalign::worker {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A handler may only set a flag.
+std::atomic<int> stop_signal = 0;
+static_assert(std::atomic<int>::is_always_lock_free);
+
+void OnSignal(int signal) {
+  // The second one ends the process at once.
+  if (stop_signal.exchange(signal) != 0) _exit(128 + signal);
+}
+
+struct Flags {
+  std::string coordinator;
+  std::vector<std::string> reward_servers;
+  std::string metrics = "127.0.0.1:0";
+  std::string metrics_address_file;
+  std::string trainer_metrics = "127.0.0.1:0";
+  std::string trainer_metrics_address_file;
+  std::string log_directory;
+  std::string log_level = "info";
+  bool insecure = false;
+};
+
+int ReadEnvironment(const char* name, int otherwise) {
+  const char* text = getenv(name);
+  int value = 0;
+  return text != nullptr && absl::SimpleAtoi(text, &value) ? value : otherwise;
+}
+
+v1::RegisterRequest DescribeSlot(const std::string& metrics_address) {
+  char host[256] = "localhost";
+  gethostname(host, sizeof(host) - 1);
+  v1::RegisterRequest slot;
+  slot.set_slot_id(
+      absl::StrFormat("%s-%d-%08x", host, getpid(), std::random_device()()));
+  slot.set_host(host);
+  slot.set_pid(static_cast<uint32_t>(getpid()));
+  slot.set_version(base::kVersion);
+  slot.set_protocol(base::kProtocol);
+  slot.set_launcher_rank(ReadEnvironment("OMPI_COMM_WORLD_RANK",
+                                         ReadEnvironment("SLURM_PROCID", -1)));
+  slot.set_launcher_size(ReadEnvironment("OMPI_COMM_WORLD_SIZE",
+                                         ReadEnvironment("SLURM_NTASKS", 0)));
+  slot.set_metrics_address(metrics_address);
+  return slot;
+}
+
+absl::StatusOr<fs::path> MakeLogDirectory(const std::string& wanted) {
+  if (!wanted.empty()) {
+    RETURN_IF_ERROR(base::CreateDirectories(wanted));
+    return fs::path(wanted);
+  }
+  std::string pattern =
+      (fs::temp_directory_path() / "varalign-worker-XXXXXX").string();
+  if (mkdtemp(pattern.data()) == nullptr) {
+    return base::ErrnoStatus(errno, "create a directory", pattern);
+  }
+  return fs::path(pattern);
+}
+
+absl::Status Serve(const Flags& flags) {
+  const base::SystemClock clock;
+  telemetry::Registry registry("worker");
+  SupervisorMetrics metrics(registry);
+  ASSIGN_OR_RETURN(
+      const auto endpoint,
+      telemetry::HttpEndpoint::Start(
+          {.listen = flags.metrics,
+           .exposure = flags.insecure ? base::Exposure::kInsecureNetwork
+                                      : base::Exposure::kLoopbackOnly},
+          registry, [] { return absl::OkStatus(); }));
+  if (!flags.metrics_address_file.empty()) {
+    RETURN_IF_ERROR(base::WriteFileAtomically(
+        flags.metrics_address_file, absl::StrCat(endpoint->address(), "\n")));
+  }
+  ASSIGN_OR_RETURN(const fs::path logs, MakeLogDirectory(flags.log_directory));
+  ASSIGN_OR_RETURN(const auto link,
+                   SlotLink::Start({.target = flags.coordinator,
+                                    .slot = DescribeSlot(endpoint->address())},
+                                   clock));
+  Supervisor supervisor(
+      {.coordinator = flags.coordinator,
+       .reward_servers = flags.reward_servers,
+       .trainer = base::ExecutableDirectory() / "../libexec/varalign" /
+                  "varalign-trainer",
+       .log_directory = logs,
+       .trainer_metrics = flags.trainer_metrics,
+       .trainer_metrics_address_file = flags.trainer_metrics_address_file,
+       .log_level = flags.log_level},
+      *link, clock, metrics);
+  const absl::Status status =
+      supervisor.Run([] { return stop_signal.load() != 0; });
+  if (flags.log_directory.empty()) {
+    std::error_code ignored;
+    fs::remove_all(logs, ignored);
+  }
+  return status;
+}
+
+int Main(int argc, char** argv) {
+  Flags flags;
+  CLI::App app(
+      "A worker slot: waits for runs and trains them.\n\n"
+      "  varalign-worker --coordinator 127.0.0.1:7000\n"
+      "  mpirun -np 4 --bind-to none varalign-worker --coordinator head:7000 "
+      "\\\n"
+      "      --reward-server head:7001");
+  app.add_option("--coordinator", flags.coordinator, "HOST:PORT")->required();
+  app.add_option("--reward-server", flags.reward_servers,
+                 "HOST:PORT, several by commas")
+      ->delimiter(',');
+  app.add_option("--metrics", flags.metrics,
+                 "HOST:PORT of /metrics and /healthz (default: any free port "
+                 "on loopback)");
+  app.add_option("--metrics-address-file", flags.metrics_address_file,
+                 "file that receives the metrics address");
+  app.add_option("--trainer-metrics", flags.trainer_metrics,
+                 "the same for the training process");
+  app.add_option("--trainer-metrics-address-file",
+                 flags.trainer_metrics_address_file,
+                 "file that receives the training process's metrics address");
+  app.add_option("--log-dir", flags.log_directory,
+                 "where the output of training processes is kept (default: a "
+                 "temporary directory, removed at the end)");
+  app.add_option("--log-level", flags.log_level,
+                 "debug, info, warning or error");
+  app.add_flag("--insecure", flags.insecure,
+               "allow --metrics off loopback on a network that you trust");
+  app.set_version_flag("--version", base::kVersion);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? base::kExitOk : base::kExitUsage;
+  }
+  base::InitLogging("worker", ParseLogLevel(flags.log_level));
+  struct sigaction action = {};
+  action.sa_handler = OnSignal;
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, nullptr);
+
+  const absl::Status status = Serve(flags);
+  if (!status.ok()) {
+    std::fprintf(stderr, "varalign-worker: error: %s\n",
+                 std::string(status.message()).c_str());
+    return base::ExitCodeFor(status);
+  }
+  return 128 + stop_signal.load();
+}
+
+}  // namespace
+}  // namespace varalign::worker
+
+int main(int argc, char** argv) { return varalign::worker::Main(argc, argv); }

@@ -1,0 +1,57 @@
+// The metric families of a worker: those of the supervisor and those of the
+// trainer. docs/metrics.md is made from them.
+#ifndef VARALIGN_WORKER_METRICS_H_
+#define VARALIGN_WORKER_METRICS_H_
+
+#include "telemetry/metrics.h"
+#include "varalign/v1/coordinator.pb.h"
+
+namespace varalign::worker {
+
+// Of varalign-worker.
+struct SupervisorMetrics {
+  explicit SupervisorMetrics(telemetry::Registry& registry);
+
+  telemetry::Gauge& coordinator_connected;
+  telemetry::Counter& trainer_starts;
+  telemetry::Family<telemetry::Counter>& trainer_exits;  // reason
+};
+
+// Of varalign-trainer. Global numbers (loss, weights) are equal on all ranks.
+struct TrainerMetrics {
+  explicit TrainerMetrics(telemetry::Registry& registry);
+
+  // After a step: `step` as it goes to the coordinator.
+  void Observe(const v1::StepReport& step);
+
+  telemetry::Gauge& step;
+  telemetry::Counter& steps;
+  telemetry::Counter& rows;
+  telemetry::Counter& tokens;
+  telemetry::Counter& skipped_steps;
+  telemetry::Histogram& step_seconds;
+  telemetry::Counter& weight_wait_seconds;
+  telemetry::Gauge& tokens_per_second;
+  telemetry::Gauge& loss;
+  telemetry::Gauge& grad_norm;
+  telemetry::Gauge& learning_rate;
+  telemetry::Gauge& weight_ess_ratio;
+  telemetry::Gauge& weight_ess_norm;
+  telemetry::Gauge& weight_max;
+  telemetry::Gauge& weight_mean;
+  telemetry::Gauge& weight_small_share;
+  telemetry::Gauge& weight_clipped_share;
+  telemetry::Gauge& weight_kl;
+  telemetry::Gauge& weight_length_corr;
+  telemetry::Gauge& log_z_mean;
+  telemetry::Counter& trivial_z_rows;
+  telemetry::Gauge& reward_mean;
+  telemetry::Gauge& weighted_reward_mean;
+  telemetry::Counter& checkpoints;
+  telemetry::Histogram& checkpoint_seconds;
+  telemetry::Family<telemetry::Counter>& reward_client_requests;  // code
+};
+
+}  // namespace varalign::worker
+
+#endif  // VARALIGN_WORKER_METRICS_H_
