@@ -1,0 +1,61 @@
+// From the bytes of a request to checked token ids. Nothing that a client sends
+// reaches the scheduler before it has passed here.
+#ifndef VARALIGN_REWARD_SERVER_REQUEST_READING_H_
+#define VARALIGN_REWARD_SERVER_REQUEST_READING_H_
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "google/protobuf/repeated_ptr_field.h"
+#include "google/protobuf/timestamp.pb.h"
+#include "reward_server/pair_set.h"
+#include "reward_server/scorer.h"
+#include "reward_server/scoring_job.h"
+#include "varalign/v1/reward.pb.h"
+
+namespace varalign::reward_server {
+
+using SpanField = google::protobuf::RepeatedPtrField<v1::TokenSpan>;
+using PairField = google::protobuf::RepeatedPtrField<v1::Pair>;
+
+// All messages name the place ("responses[3]: ...") and the limit.
+//
+//   InvalidArgument   no pairs, an index that points nowhere, an empty span, a
+//                     length that is no multiple of 4, an id outside the
+//                     vocabulary of a model that will be run
+//   OutOfRange        more than `max_pairs`, a row longer than the model takes
+absl::StatusOr<PairSet> ReadPairs(const SpanField& prompts,
+                                  const SpanField& responses,
+                                  const PairField& pairs, uint32_t max_pairs);
+
+absl::Status CheckAgainstModels(const PairSet& set, const WantedScores& wanted,
+                                const ServedModels& models);
+
+// FailedPrecondition with both values, unless `expected` is empty or equal.
+absl::Status CheckFingerprint(std::string_view expected,
+                              std::string_view actual);
+
+// FailedPrecondition if a wanted model is not served.
+absl::Status CheckServed(const WantedScores& wanted,
+                         const ServedModels& models);
+
+// An absolute wall time as an instant of the monotonic clock, `longest` from
+// now at most. InvalidArgument: not a valid timestamp.
+absl::StatusOr<absl::Duration> ReadDeadline(
+    const google::protobuf::Timestamp& deadline, const base::Clock& clock,
+    absl::Duration longest);
+absl::Duration MonotonicDeadline(absl::Time deadline, const base::Clock& clock,
+                                 absl::Duration longest);
+
+// InvalidArgument unless every field of `rule` is resolved and lambda is in the
+// reward's own unit.
+absl::Status CheckRule(const v1::Objective& rule);
+
+}  // namespace varalign::reward_server
+
+#endif  // VARALIGN_REWARD_SERVER_REQUEST_READING_H_
