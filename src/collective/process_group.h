@@ -4,12 +4,17 @@
 // Calls block until done. Every rank issues the same calls in the same order
 // from one thread. Tensors are contiguous; float32 and float64 at least. A
 // reduction has the same bits on every rank, and the same bits every time for
-// the same inputs and world size.
+// the same inputs and world size. The three groups for the CPU (Gloo, MPI,
+// threads) sum in one order, so that their bits agree with one another too.
 //
 // Errors of every verb:
 //   Aborted           a peer is gone or Abort was called; the group is over
 //   DeadlineExceeded  a peer did not arrive within the group's timeout; over
-//   InvalidArgument   shapes or dtypes that do not fit
+//   InvalidArgument   shapes or dtypes that do not fit. Seen before anything is
+//                     sent, so the group lives on
+//   Internal          libtorch, or memory; over
+// A group that is over answers Aborted from then on: destroy it and form the
+// group of the next generation.
 #ifndef VARALIGN_COLLECTIVE_PROCESS_GROUP_H_
 #define VARALIGN_COLLECTIVE_PROCESS_GROUP_H_
 
