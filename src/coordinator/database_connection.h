@@ -1,0 +1,111 @@
+// One SQLite connection and its statements, without SQLite's header: only
+// run_database.cc sees that.
+#ifndef VARALIGN_COORDINATOR_DATABASE_CONNECTION_H_
+#define VARALIGN_COORDINATOR_DATABASE_CONNECTION_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/status_macros.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace varalign::coordinator {
+
+// Bytes that are not text. Must outlive the statement they are bound to.
+struct Blob {
+  std::string_view bytes;
+};
+
+// The columns of a result, read from left to right.
+class DatabaseRow {
+ public:
+  explicit DatabaseRow(sqlite3_stmt* statement) : statement_(statement) {}
+
+  uint64_t Unsigned();
+  int Int();
+  double Double();  // NaN where it is null
+  std::string Text();
+
+ private:
+  sqlite3_stmt* const statement_;
+  int next_ = 0;
+};
+
+// A prepared statement; destroyed, it is finalised.
+class DatabaseStatement {
+ public:
+  explicit DatabaseStatement(sqlite3_stmt* statement) : statement_(statement) {}
+  DatabaseStatement(const DatabaseStatement&) = delete;
+  DatabaseStatement& operator=(const DatabaseStatement&) = delete;
+  ~DatabaseStatement();
+
+  void Bind(int index, uint64_t value);
+  void Bind(int index, int value);
+  void Bind(int index, bool value);
+  void Bind(int index, double value);
+  void Bind(int index, const std::string& value);
+  void Bind(int index, Blob value);
+
+  sqlite3_stmt* get() const { return statement_; }
+
+ private:
+  sqlite3_stmt* const statement_;
+};
+
+// Serialises itself; errors as in run_database.h.
+class DatabaseConnection {
+ public:
+  static absl::StatusOr<std::unique_ptr<DatabaseConnection>> Open(
+      const std::filesystem::path& path);
+  DatabaseConnection(const DatabaseConnection&) = delete;
+  DatabaseConnection& operator=(const DatabaseConnection&) = delete;
+  ~DatabaseConnection();
+
+  // One or more statements without arguments or results.
+  absl::Status Execute(const std::string& sql) const;
+
+  // One statement; calls take_row(DatabaseRow) for each result.
+  template <typename TakeRow, typename... Arguments>
+  absl::Status Query(const std::string& sql, TakeRow&& take_row,
+                     const Arguments&... arguments) const {
+    ASSIGN_OR_RETURN(const std::unique_ptr<DatabaseStatement> statement,
+                     Prepare(sql));
+    int index = 0;
+    (statement->Bind(++index, arguments), ...);
+    while (true) {
+      ASSIGN_OR_RETURN(const bool has_row, Step(*statement));
+      if (!has_row) return absl::OkStatus();
+      take_row(DatabaseRow(statement->get()));
+    }
+  }
+
+  // One statement without results.
+  template <typename... Arguments>
+  absl::Status Run(const std::string& sql,
+                   const Arguments&... arguments) const {
+    return Query(sql, [](DatabaseRow) {}, arguments...);
+  }
+
+ private:
+  explicit DatabaseConnection(const std::filesystem::path& path)
+      : path_(path) {}
+
+  absl::StatusOr<std::unique_ptr<DatabaseStatement>> Prepare(
+      const std::string& sql) const;
+  absl::StatusOr<bool> Step(const DatabaseStatement& statement) const;
+  absl::Status Error(int result, std::string_view operation) const;
+
+  const std::filesystem::path path_;
+  sqlite3* handle_ = nullptr;
+};
+
+}  // namespace varalign::coordinator
+
+#endif  // VARALIGN_COORDINATOR_DATABASE_CONNECTION_H_
