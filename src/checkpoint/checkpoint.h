@@ -1,8 +1,8 @@
 // Checkpoint directories: <root>/step-00001234/{model/, optimizer-RRRRR-of-
 // NNNNN.safetensors, state.json, MANIFEST.json}. A checkpoint exists when its
-// manifest does (docs/formats/checkpoint.md). Commit protocol: every rank writes
-// its files into StagingDirectory, syncs, reports digests; the rank that the
-// coordinator grants calls CommitStaged.
+// manifest does (docs/formats/checkpoint.md). Commit protocol: every rank
+// writes its files into StagingDirectory, syncs, reports digests; the rank that
+// the coordinator grants calls CommitStaged.
 #ifndef VARALIGN_CHECKPOINT_CHECKPOINT_H_
 #define VARALIGN_CHECKPOINT_CHECKPOINT_H_
 
@@ -36,8 +36,10 @@ absl::StatusOr<ModelFile> WriteTrainState(
 
 // Verifies every file of `manifest` by size and checksum, writes MANIFEST.json
 // last, renames to CheckpointName under `root`, syncs the parent. If a valid
-// checkpoint of that name is already there, keeps it. DataLoss names the file
-// that differs.
+// checkpoint of that name is already there, keeps it and drops what was staged;
+// an invalid one is renamed to NAME.stale. DataLoss names the file that
+// differs, is missing, or that the manifest does not name; InvalidArgument: the
+// manifest itself is wrong. What was staged stays where it is on an error.
 absl::StatusOr<std::filesystem::path> CommitStaged(
     const std::filesystem::path& root, const v1::CheckpointManifest& manifest);
 
@@ -50,7 +52,9 @@ absl::StatusOr<v1::TrainState> ReadTrainState(
     const std::filesystem::path& checkpoint);
 
 // Assembles the slice [begin, end) of master, m, v from the shards of any world
-// size. The three tensors are freshly allocated.
+// size. The three tensors are freshly allocated. NotFound without shards,
+// InvalidArgument for a slice beyond them, DataLoss where they do not fit one
+// another. Checks no checksums: VerifyCheckpoint first.
 struct OptimizerSlice {
   at::Tensor master, m, v;
   int64_t updates = 0;
@@ -58,10 +62,22 @@ struct OptimizerSlice {
 absl::StatusOr<OptimizerSlice> ReadOptimizerSlice(
     const std::filesystem::path& checkpoint, int64_t begin, int64_t end);
 
-// Which of the committed steps to delete, oldest first, so that `keep` (>= 2)
-// remain. Pure.
+// Steps with a manifest under `root`, ascending; unverified. Empty where `root`
+// does not exist.
+absl::StatusOr<std::vector<uint64_t>> CommittedSteps(
+    const std::filesystem::path& root);
+
+// Which of the committed steps to delete, oldest first, so that `keep` (at
+// least 2: the newest may be the broken one) remain. Pure.
 std::vector<uint64_t> StepsToDelete(std::vector<uint64_t> committed,
                                     uint32_t keep);
+
+// Removes the manifest first. Ok where there is none of that step.
+absl::Status DeleteCheckpoint(const std::filesystem::path& root, uint64_t step);
+
+// Removes what generations before `generation` staged and did not commit.
+absl::Status RemoveStaleStaging(const std::filesystem::path& root,
+                                uint64_t generation);
 
 }  // namespace varalign::checkpoint
 

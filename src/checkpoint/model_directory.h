@@ -50,8 +50,10 @@ struct WriteModelOptions {
 };
 
 // Writes a complete Hugging Face directory into the new directory `target` and
-// syncs it. Tensors are written in their dtype; config.json's dtype keys follow.
-// Returns every file with size and XXH3-128, names relative to `target`.
+// syncs it. AlreadyExists if `target` is there; ResourceExhausted without room;
+// DataLoss for a value that is not finite; `target` is removed on an error.
+// Tensors are written in their dtype; config.json's dtype keys follow. Returns
+// every file with size and XXH3-128, names relative to `target`.
 struct ModelFile {
   std::string name;
   uint64_t num_bytes = 0;
