@@ -1,5 +1,4 @@
 // WriteSafetensors of base/safetensors.h.
-#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -56,10 +55,11 @@ std::vector<const TensorSpan*> InFileOrder(
     std::span<const TensorSpan> tensors) {
   std::vector<const TensorSpan*> order;
   order.reserve(tensors.size());
-  for (const TensorSpan& tensor : tensors) order.push_back(&tensor);
-  std::ranges::stable_sort(
-      order, std::ranges::greater(),
-      [](const TensorSpan* tensor) { return DtypeSize(tensor->dtype); });
+  for (const int64_t num_bytes : {8, 4, 2, 1}) {
+    for (const TensorSpan& tensor : tensors) {
+      if (DtypeSize(tensor.dtype) == num_bytes) order.push_back(&tensor);
+    }
+  }
   return order;
 }
 
