@@ -31,8 +31,8 @@ std::vector<ScoreKey> ScoreKeys(const PairSet& set, ModelKind kind,
     digest.UpdateField(prompt);
     digest.UpdateField(Bytes(set.responses[pair.response].View(kind)));
     const std::string raw = absl::HexStringToBytes(digest.Finish());
-    std::copy_n(raw.begin(), keys.emplace_back().bytes.size(),
-                keys.back().bytes.begin());
+    ScoreKey& key = keys.emplace_back();
+    std::copy_n(raw.begin(), key.bytes.size(), key.bytes.begin());
   }
   return keys;
 }
