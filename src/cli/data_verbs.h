@@ -1,0 +1,15 @@
+// The verbs that turn text into ids and show the result.
+#ifndef VARALIGN_CLI_DATA_VERBS_H_
+#define VARALIGN_CLI_DATA_VERBS_H_
+
+#include "cli/verb.h"
+
+namespace varalign::cli {
+
+void AddPrepareVerb(CLI::App& app, Action& action);
+void AddDataVerb(CLI::App& app, Action& action);  // data inspect
+void AddTokenizeVerb(CLI::App& app, Action& action);
+
+}  // namespace varalign::cli
+
+#endif  // VARALIGN_CLI_DATA_VERBS_H_

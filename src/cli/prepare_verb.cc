@@ -1,0 +1,112 @@
+// The command line of `prepare`; declared in data_verbs.h.
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/exit_code.h"
+#include "base/logging.h"
+#include "base/status_macros.h"
+#include "cli/data_verbs.h"
+#include "cli/interrupt.h"
+#include "cli/prepare.h"
+
+namespace varalign::cli {
+namespace {
+
+constexpr char kHelp[] =
+    "Turn files of rows into a data set: find the format, check every row,\n"
+    "tokenise, write shards and a manifest.\n\n"
+    "  varalign prepare --model MODEL --in pairs.jsonl.gz --out data\n"
+    "  varalign prepare --model MODEL --reward REWARD --in a.jsonl b.jsonl "
+    "--out data\n"
+    "  varalign prepare --model MODEL --in q.jsonl --columns prompt=question "
+    "--out data\n";
+
+struct PrepareArguments {
+  std::string model, reward, out, format = "auto";
+  std::vector<std::string> in, columns;
+  uint32_t max_length = 0;
+  double max_bad_fraction = 0.01;
+  bool strict = false;
+  bool json = false;
+  bool quiet = false;
+};
+
+absl::StatusOr<PrepareOptions> ReadOptions(const PrepareArguments& arguments) {
+  PrepareOptions options;
+  options.model = arguments.model;
+  if (!arguments.reward.empty()) options.reward = arguments.reward;
+  options.inputs.assign(arguments.in.begin(), arguments.in.end());
+  options.out = arguments.out;
+  if (arguments.format != "auto") {
+    ASSIGN_OR_RETURN(options.format, data::RowFormatNamed(arguments.format));
+  }
+  ASSIGN_OR_RETURN(options.columns, data::ParseColumns(arguments.columns));
+  if (arguments.max_length > 0) options.max_length = arguments.max_length;
+  options.max_bad_fraction = arguments.max_bad_fraction;
+  if (arguments.strict) options.boundary = PrepareOptions::Boundary::kReject;
+  options.num_threads = std::max(1u, std::thread::hardware_concurrency());
+  if (arguments.quiet) options.progress = base::Progress::Style::kQuiet;
+  options.stop = [] { return InterruptCount() > 0; };
+  return options;
+}
+
+absl::Status RunPrepare(const PrepareArguments& arguments) {
+  absl::StatusOr<PrepareOptions> options = ReadOptions(arguments);
+  if (!options.ok()) {
+    return base::WithExitCode(options.status(), base::kExitUsage);
+  }
+  CatchInterrupts();
+  const absl::StatusOr<PrepareResult> result = Prepare(*options);
+  if (absl::IsCancelled(result.status())) {
+    return base::WithExitCode(
+        result.status(), static_cast<base::ExitCode>(128 + InterruptSignal()));
+  }
+  RETURN_IF_ERROR(result.status());
+  if (!arguments.quiet) {
+    std::fprintf(stderr, "%s\n",
+                 base::StripControl(PrepareVerdict(*result)).c_str());
+  }
+  if (arguments.json) {
+    std::printf("%s\n", base::DumpJson(PrepareJson(*result)).c_str());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddPrepareVerb(CLI::App& app, Action& action) {
+  auto arguments = std::make_shared<PrepareArguments>();
+  CLI::App* verb = app.add_subcommand("prepare", kHelp);
+  verb->add_option("--model", arguments->model,
+                   "model directory, for its tokenizer and chat template")
+      ->required();
+  verb->add_option("--reward", arguments->reward,
+                   "reward model directory, where its text may differ");
+  verb->add_option("--in", arguments->in,
+                   "files of rows: .jsonl, .jsonl.gz, .jsonl.zst, or -")
+      ->required();
+  verb->add_option("--out", arguments->out, "data set directory to make")
+      ->required();
+  verb->add_option("--format", arguments->format,
+                   "auto (default), hh, preference, groups, sft, offsetbias");
+  verb->add_option("--columns", arguments->columns,
+                   "names of the file's columns: prompt=question ...");
+  verb->add_option("--max-length", arguments->max_length,
+                   "most tokens of prompt and response (default: the model's)");
+  verb->add_option("--max-bad-fraction", arguments->max_bad_fraction,
+                   "most rejected rows, as a share (default 0.01)")
+      ->check(CLI::Range(0.0, 1.0));
+  verb->add_flag("--strict", arguments->strict,
+                 "reject rows whose ids change where prompt and response meet");
+  verb->add_flag("--json", arguments->json, "print the result as one object");
+  verb->add_flag("-q,--quiet", arguments->quiet, "no progress, no verdict");
+  verb->callback([arguments, &action] {
+    action = [arguments] { return RunPrepare(*arguments); };
+  });
+}
+
+}  // namespace varalign::cli
