@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/string_view.h"
+#include "base/utf8.h"
 
 namespace varalign::rpc {
 namespace {
@@ -13,26 +14,10 @@ namespace {
 constexpr size_t kMaxMessageBytes = 2000;
 constexpr std::string_view kCut = " ... (cut)";
 
-// The length of the UTF-8 sequence at the start of `text`; 0: not one.
-size_t SequenceLength(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const size_t length = byte(0) < 0x80   ? 1
-                        : byte(0) < 0xC2 ? 0
-                        : byte(0) < 0xE0 ? 2
-                        : byte(0) < 0xF0 ? 3
-                        : byte(0) < 0xF5 ? 4
-                                         : 0;
-  if (length > text.size()) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  return length;
-}
-
 std::string ForHeader(std::string_view text) {
   std::string result;
   while (!text.empty()) {
-    const size_t length = SequenceLength(text);
+    const size_t length = base::Utf8Length(text);
     if (result.size() + length > kMaxMessageBytes - kCut.size() &&
         text.size() > kCut.size()) {
       return result.append(kCut);

@@ -1,0 +1,68 @@
+#include "config/diagnostics.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "base/exit_code.h"
+#include "base/logging.h"
+
+namespace varalign::config {
+namespace {
+
+constexpr size_t kMaxShown = 100;
+constexpr size_t kMaxQuoted = 80;
+
+std::string PlaceText(const Place& place, const std::string& file) {
+  if (place.is_flag()) {
+    return absl::StrCat("--set ", base::StripControl(place.flag));
+  }
+  if (place.is_file()) {
+    return absl::StrCat(file, ":", place.line, ":", place.column);
+  }
+  return file;
+}
+
+// File order; what has no place of its own comes before, flags come last.
+auto OrderOf(const Place& place) {
+  return std::tuple(place.is_flag(), place.line, place.column);
+}
+
+}  // namespace
+
+std::string Quoted(std::string_view text) {
+  std::string shown = absl::StrReplaceAll(
+      base::StripControl(text.substr(0, kMaxQuoted)), {{"\n", " "}});
+  if (text.size() > kMaxQuoted) shown += "...";
+  return absl::StrCat("'", shown, "'");
+}
+
+void Diagnostics::Add(Place place, std::string message) {
+  errors_.push_back({std::move(place), std::move(message)});
+}
+
+absl::Status Diagnostics::ToStatus(const std::string& file) const {
+  if (empty()) return absl::OkStatus();
+  std::vector<Error> sorted = errors_;
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const Error& a, const Error& b) {
+                     return OrderOf(a.place) < OrderOf(b.place);
+                   });
+  std::string text;
+  for (size_t i = 0; i < std::min(sorted.size(), kMaxShown); ++i) {
+    absl::StrAppend(&text, PlaceText(sorted[i].place, file),
+                    ": error: ", sorted[i].message, "\n");
+  }
+  if (sorted.size() > kMaxShown) {
+    absl::StrAppend(&text, "... and ", sorted.size() - kMaxShown, " more\n");
+  }
+  absl::StrAppend(&text, sorted.size(),
+                  sorted.size() == 1 ? " error" : " errors",
+                  "; nothing was started. Reference: docs/config.md");
+  return base::WithExitCode(absl::InvalidArgumentError(text),
+                            base::kExitBadConfig);
+}
+
+}  // namespace varalign::config

@@ -1,0 +1,51 @@
+// All that is wrong with a configuration, told at once.
+#ifndef VARALIGN_CONFIG_DIAGNOSTICS_H_
+#define VARALIGN_CONFIG_DIAGNOSTICS_H_
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace varalign::config {
+
+// Where a value was written. The default: nowhere, such as a default value.
+struct Place {
+  int line = 0;  // from 1
+  int column = 0;
+  std::string flag = "";  // "train.epochs=3" of --set train.epochs=3
+
+  bool is_file() const { return line > 0; }
+  bool is_flag() const { return !flag.empty(); }
+};
+
+// `text` from a file as it stands in a message: between quotes, without control
+// bytes, cut after 80 bytes.
+std::string Quoted(std::string_view text);
+
+// Not thread safe.
+class Diagnostics {
+ public:
+  void Add(Place place, std::string message);
+
+  bool empty() const { return errors_.empty(); }
+
+  // Ok if empty, else InvalidArgument with exit code 78: one line for each of
+  // the first 100 errors, in file order, flags last, and a line that counts
+  // them. `file` names the file in front of places.
+  absl::Status ToStatus(const std::string& file) const;
+
+ private:
+  struct Error {
+    Place place;
+    std::string message;
+  };
+
+  std::vector<Error> errors_;
+};
+
+}  // namespace varalign::config
+
+#endif  // VARALIGN_CONFIG_DIAGNOSTICS_H_

@@ -1,0 +1,118 @@
+#include "config/rules.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "config/diagnostics.h"
+#include "config/field_value.h"
+
+namespace varalign::config {
+namespace {
+
+void CheckName(const v1::RunConfig& config, std::vector<Conflict>& conflicts) {
+  const std::string& name = config.name();
+  const bool good = std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
+  });
+  if (good && !name.empty() && name.size() <= 63) return;
+  conflicts.push_back(
+      {{"name"},
+       absl::StrCat("expected 1 to 63 letters, digits, '.', '_' or '-', got ",
+                    Quoted(name))});
+}
+
+// A global batch is a whole number of Z-blocks.
+void CheckBlocks(const v1::RunConfig& config,
+                 std::vector<Conflict>& conflicts) {
+  const uint64_t batch = config.train().global_batch();
+  const uint64_t block = config.objective().z().block();
+  if (block == 0 || batch % block == 0) return;
+  const uint64_t below = batch / block * block;
+  conflicts.push_back(
+      {{"train.global_batch", "objective.z.block"},
+       absl::StrCat(
+           batch, " is not a whole number of Z-blocks (objective.z.block = ",
+           block, "); nearest: ", below == 0 ? "" : absl::StrCat(below, ", "),
+           below + block)});
+}
+
+void CheckEval(const v1::RunConfig& config, std::vector<Conflict>& conflicts) {
+  if (config.eval().interval_steps() == 0 || !config.eval().path().empty()) {
+    return;
+  }
+  conflicts.push_back({{"eval.interval_steps", "eval.path"},
+                       "there is nothing to evaluate; set eval.path or leave "
+                       "the interval out"});
+}
+
+void CheckMoments(const v1::RunConfig& config,
+                  std::vector<Conflict>& conflicts) {
+  const auto check = [&](const char* path, double beta) {
+    // At 1 a running mean never moves, and its correction divides by 0.
+    if (beta == 1) conflicts.push_back({{path}, "must be < 1, got 1"});
+  };
+  check("train.beta1", config.train().beta1());
+  check("train.beta2", config.train().beta2());
+}
+
+// A default that its own rules refuse is a mistake in run_config.proto, which
+// any test that loads a configuration shows.
+void SetDefault(const std::string& value, const FieldDescriptor& field,
+                Message& section) {
+  const absl::Status status = SetFromText(value, field, "", section);
+  if (status.ok()) return;
+  std::fprintf(stderr, "default of %s: %s\n", field.full_name().c_str(),
+               status.ToString().c_str());
+  std::abort();
+}
+
+}  // namespace
+
+void VisitValues(
+    const Message& root,
+    const std::function<void(const std::string& path, const Message& section,
+                             const FieldDescriptor& field)>& visit,
+    const std::string& path) {
+  const Descriptor& section = *root.GetDescriptor();
+  for (int i = 0; i < section.field_count(); ++i) {
+    const FieldDescriptor& field = *section.field(i);
+    const std::string below = JoinPath(path, field.name());
+    if (IsSection(field)) {
+      VisitValues(root.GetReflection()->GetMessage(root, &field), visit, below);
+    } else {
+      visit(below, root, field);
+    }
+  }
+}
+
+void FillDefaults(Message& root) {
+  const auto& reflection = *root.GetReflection();
+  const Descriptor& section = *root.GetDescriptor();
+  for (int i = 0; i < section.field_count(); ++i) {
+    const FieldDescriptor& field = *section.field(i);
+    if (IsSection(field)) {
+      FillDefaults(*reflection.MutableMessage(&root, &field));
+      continue;
+    }
+    const std::string& value = RuleOf(field).default_value();
+    if (value.empty() || reflection.HasField(root, &field) ||
+        PresetDecides(field)) {
+      continue;
+    }
+    SetDefault(value, field, root);
+  }
+}
+
+std::vector<Conflict> FindConflicts(const v1::RunConfig& config) {
+  std::vector<Conflict> conflicts;
+  CheckName(config, conflicts);
+  CheckBlocks(config, conflicts);
+  CheckEval(config, conflicts);
+  CheckMoments(config, conflicts);
+  return conflicts;
+}
+
+}  // namespace varalign::config
