@@ -35,7 +35,8 @@ struct ZSetCounts {
   uint64_t z_sets = 0;
   uint64_t trivial_rows = 0;        // rows of Z-sets with one row
   uint64_t rows_without_rival = 0;  // rows of examples with one response
-  std::optional<double> reward_sd;  // s, in the reward's own unit
+  std::optional<double> reward_sd =
+      std::nullopt;  // s, in the reward's own unit
 };
 
 // Warnings at configuration time. REQUIRES: `rule` is resolved; its lambda may

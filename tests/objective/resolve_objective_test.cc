@@ -1,0 +1,198 @@
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/util/message_differencer.h>
+
+#include <string>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "tests/objective/rules.h"
+#include "varalign/v1/options.pb.h"
+
+namespace varalign::objective {
+namespace {
+
+using ::google::protobuf::util::MessageDifferencer;
+using ::testing::HasSubstr;
+using v1::Objective;
+using ::varalign::testing::StatusIs;
+
+// What the schema's `default_value` says of every field of `message`.
+void ExpectDefaults(const google::protobuf::Message& message) {
+  const auto& reflection = *message.GetReflection();
+  for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
+    const auto* field = message.GetDescriptor()->field(i);
+    if (field->message_type() != nullptr) {
+      ExpectDefaults(reflection.GetMessage(message, field));
+      continue;
+    }
+    SCOPED_TRACE(field->full_name());
+    ASSERT_TRUE(reflection.HasField(message, field));
+    const std::string text =
+        field->options().GetExtension(v1::rule).default_value();
+    if (field->enum_type() != nullptr) {
+      const std::string name = reflection.GetEnum(message, field)->name();
+      EXPECT_TRUE(
+          name.ends_with(absl::StrCat("_", absl::AsciiStrToUpper(text))))
+          << name;
+    } else if (field->cpp_type() == field->CPPTYPE_DOUBLE) {
+      double value = -1;
+      ASSERT_TRUE(absl::SimpleAtod(text, &value));
+      EXPECT_EQ(reflection.GetDouble(message, field), value);
+    } else if (field->cpp_type() == field->CPPTYPE_BOOL) {
+      EXPECT_EQ(reflection.GetBool(message, field), text == "true");
+    } else {
+      EXPECT_EQ(std::to_string(reflection.GetUInt32(message, field)), text);
+    }
+  }
+}
+
+TEST(ResolveObjectiveTest, NothingSaidIsWhatTheSchemaSays) {
+  ASSERT_OK_AND_ASSIGN(const Objective resolved, ResolveObjective({}));
+  ExpectDefaults(resolved);
+}
+
+TEST(ResolveObjectiveTest, PresetsDifferFromVarAsDocumented) {
+  const Objective literal = Preset(Objective::PRESET_VAR_LITERAL);
+  EXPECT_EQ(literal.ref_logp(), Objective::REF_LOGP_SUM);
+  EXPECT_EQ(literal.normalization(), Objective::NORMALIZATION_BATCH);
+  EXPECT_EQ(literal.reward_center(), Objective::REWARD_CENTER_NONE);
+  EXPECT_EQ(literal.alpha(), 1);
+
+  EXPECT_EQ(Preset(Objective::PRESET_BOLTZMANN).ref_logp(),
+            Objective::REF_LOGP_NONE);
+
+  const Objective awr = Preset(Objective::PRESET_AWR);
+  EXPECT_EQ(awr.normalization(), Objective::NORMALIZATION_NONE);
+  EXPECT_EQ(awr.weight_clip(), 20);
+  EXPECT_EQ(awr.reward_center(), Objective::REWARD_CENTER_PROMPT);
+
+  EXPECT_EQ(Preset(Objective::PRESET_SFT).train_on(),
+            Objective::TRAIN_ON_CHOSEN);
+}
+
+TEST(ResolveObjectiveTest, KeysOverrideThePreset) {
+  Objective given;
+  given.set_preset(Objective::PRESET_AWR);
+  given.set_weight_clip(5);
+  given.mutable_z()->set_block(8);
+  ASSERT_OK_AND_ASSIGN(const Objective resolved, ResolveObjective(given));
+  EXPECT_EQ(resolved.weight_clip(), 5);
+  EXPECT_EQ(resolved.z().block(), 8u);
+  EXPECT_FALSE(resolved.z().allow_trivial());
+  EXPECT_TRUE(resolved.z().has_allow_trivial());
+}
+
+TEST(ResolveObjectiveTest, ResolvingTwiceChangesNothing) {
+  for (int preset = Objective::PRESET_VAR; preset <= Objective::PRESET_AWR;
+       ++preset) {
+    const Objective once = Preset(static_cast<Objective::Preset>(preset));
+    ASSERT_OK_AND_ASSIGN(const Objective twice, ResolveObjective(once));
+    EXPECT_TRUE(MessageDifferencer::Equals(once, twice)) << twice.DebugString();
+  }
+}
+
+TEST(ResolveObjectiveTest, RefusesWhatHasNoMeaning) {
+  const struct {
+    const char* situation;
+    void (*edit)(Objective&);
+    const char* named;
+  } kCases[] = {
+      {"sums divided by tokens",
+       [](Objective& o) {
+         o.set_convention(Objective::CONVENTION_SUM);
+         o.set_loss_reduction(Objective::LOSS_REDUCTION_TOKEN_MEAN);
+       },
+       "loss_reduction token_mean"},
+      {"sums of nothing",
+       [](Objective& o) {
+         o.set_preset(Objective::PRESET_AWR);
+         o.set_convention(Objective::CONVENTION_SUM);
+       },
+       "convention sum"},
+      {"weights without bound",
+       [](Objective& o) { o.set_normalization(Objective::NORMALIZATION_NONE); },
+       "weight_clip"},
+      {"renormalise what was never normalised",
+       [](Objective& o) {
+         o.set_preset(Objective::PRESET_AWR);
+         o.set_renormalize_after_clip(true);
+       },
+       "renormalize_after_clip"},
+      {"renormalise without a clip",
+       [](Objective& o) { o.set_renormalize_after_clip(true); }, "weight_clip"},
+      {"best of no set",
+       [](Objective& o) {
+         o.set_preset(Objective::PRESET_RAFT);
+         o.set_normalization(Objective::NORMALIZATION_NONE);
+       },
+       "preset raft"},
+      {"a temperature that nothing reads",
+       [](Objective& o) {
+         o.set_preset(Objective::PRESET_SFT);
+         o.set_lambda(2);
+       },
+       "objective.lambda"},
+      {"an exponent that nothing reads",
+       [](Objective& o) {
+         o.set_preset(Objective::PRESET_BOLTZMANN);
+         o.set_alpha(0.5);
+       },
+       "objective.alpha"},
+      {"lambda 0", [](Objective& o) { o.set_lambda(0); }, "objective.lambda"},
+      {"alpha below 0", [](Objective& o) { o.set_alpha(-1); },
+       "objective.alpha"},
+      {"lambda not a number", [](Objective& o) { o.set_lambda(std::nan("")); },
+       "objective.lambda"},
+      {"an unspecified value",
+       [](Objective& o) { o.set_ref_logp(Objective::REF_LOGP_UNSPECIFIED); },
+       "UNSPECIFIED"},
+      {"an unknown preset",
+       [](Objective& o) { o.set_preset(static_cast<Objective::Preset>(99)); },
+       "objective.preset"},
+  };
+  for (const auto& [situation, edit, named] : kCases) {
+    Objective objective;
+    edit(objective);
+    EXPECT_THAT(ResolveObjective(objective),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(named)))
+        << situation;
+  }
+}
+
+TEST(ResolveObjectiveTest, SaysWhatEachPresetNeeds) {
+  const struct {
+    Objective::Preset preset;
+    bool rewards, log_probs, sd;
+  } kCases[] = {
+      {Objective::PRESET_VAR, true, true, true},
+      {Objective::PRESET_VAR_LITERAL, true, true, true},
+      {Objective::PRESET_BOLTZMANN, true, false, true},
+      {Objective::PRESET_RAFT, true, false, false},
+      {Objective::PRESET_SFT, false, false, false},
+      {Objective::PRESET_AWR, true, false, true},
+  };
+  for (const auto& [preset, rewards, log_probs, sd] : kCases) {
+    const Objective rule = Preset(preset);
+    EXPECT_EQ(NeedsRewards(rule), rewards) << preset;
+    EXPECT_EQ(NeedsLogProbs(rule), log_probs) << preset;
+    EXPECT_EQ(NeedsRewardSd(rule), sd) << preset;
+    EXPECT_FALSE(NeedsRewardSd(WithRawLambda(rule, 2))) << preset;
+  }
+}
+
+TEST(ResolveObjectiveTest, AlphaZeroNeedsNoLogProbs) {
+  Objective rule = Preset(Objective::PRESET_VAR);
+  rule.set_alpha(0);
+  EXPECT_FALSE(NeedsLogProbs(rule));
+}
+
+TEST(ResolveObjectiveTest, RawLambdaIsLambdaTimesTheSd) {
+  Objective rule = Preset(Objective::PRESET_VAR);
+  rule.set_lambda(0.5);
+  EXPECT_EQ(WithRawLambda(rule, 3).lambda(), 1.5);
+  EXPECT_EQ(WithRawLambda(WithRawLambda(rule, 3), 3).lambda(), 1.5);
+}
+
+}  // namespace
+}  // namespace varalign::objective
