@@ -33,7 +33,8 @@ struct ModelConfig {
   int64_t max_positions = 0;
   double rms_norm_eps = 1e-6;
   double rope_theta = 10000;
-  std::optional<Llama3RopeScaling> llama3_rope;  // empty: plain rotary
+  // Empty: plain rotary.
+  std::optional<Llama3RopeScaling> llama3_rope = std::nullopt;
   bool tie_word_embeddings = false;
 };
 

@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""Makes the reference numbers of tests/golden with transformers and PyTorch.
+
+  make_golden.py [--out tests/golden]
+
+Needs torch, transformers and safetensors; the committed files say in
+golden.json which versions made them. tests/golden/README.md describes the files.
+"""
+import argparse
+import json
+import os
+import random
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+LEARNING_RATE, BETAS, EPSILON, DECAY, MAX_NORM, STEPS = 1e-2, (0.9, 0.95), 1e-8, 0.1, 1.0, 5
+SHAPE = dict(vocab_size=64, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
+             num_key_value_heads=2, head_dim=8, max_position_embeddings=128, rms_norm_eps=1e-5, bos_token_id=1,
+             eos_token_id=2, pad_token_id=0)
+LLAMA3 = dict(rope_type="llama3", rope_theta=10000.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
+              original_max_position_embeddings=32)
+MODELS = {
+    "llama-tied": ("LlamaForCausalLM", dict(tie_word_embeddings=True)),
+    "llama-untied": ("LlamaForCausalLM", dict(tie_word_embeddings=False, rope_parameters=LLAMA3)),
+    "llama-reward": ("LlamaForSequenceClassification", dict(num_labels=1)),
+}
+
+
+def make_model(architecture, extra, seed):
+    """Parameters of a size that makes logits of standard deviation about 1."""
+    torch.manual_seed(seed)
+    model = getattr(transformers, architecture)(transformers.LlamaConfig(**SHAPE, **extra))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.normal_(1.0 if "norm" in name else 0.0, 0.25)
+    return model
+
+
+def make_rows(seed):
+    """Ragged rows with weights, as a worker would pack them."""
+    rng = random.Random(seed)
+    ids = lambda n: [rng.randrange(3, SHAPE["vocab_size"]) for _ in range(n)]
+    lengths = [(1, 1), (5, 3), (3, 17), (23, 9), (24, 19), (50, 33), (2, 1)]
+    return [dict(prompt=ids(p), response=ids(r - 1) + [2], weight=round(rng.uniform(0.1, 3.0), 3)) for p, r in lengths]
+
+
+def row_logits(model, row):
+    return model(torch.tensor([row["prompt"] + row["response"]]), use_cache=False).logits[0]
+
+
+def row_log_probs(model, row):
+    logits = row_logits(model, row)[len(row["prompt"]) - 1:-1]
+    return logits.log_softmax(-1).gather(1, torch.tensor(row["response"]).unsqueeze(1)).squeeze(1)
+
+
+def batch_loss(model, rows):
+    """sum_i weight_i * nll_i / (number of rows)."""
+    return sum(row["weight"] * -row_log_probs(model, row).sum() for row in rows) / len(rows)
+
+
+def adamw(model, rows):
+    """Losses, gradient norms and parameter norms of five updates; matrices decay, norms do not."""
+    named = list(model.named_parameters())
+    groups = [dict(params=[p for _, p in named if p.dim() > 1], weight_decay=DECAY),
+              dict(params=[p for _, p in named if p.dim() == 1], weight_decay=0.0)]
+    optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=BETAS, eps=EPSILON)
+    steps = []
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        loss = batch_loss(model, rows)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_NORM)
+        optimizer.step()
+        norms = {name: p.detach().norm().item() for name, p in named}
+        steps.append(dict(loss=loss.item(), gradient_norm=norm.item(), parameter_norms=norms))
+    return steps
+
+
+def causal_golden(model, rows, golden):
+    golden["log_probs"] = [row_log_probs(model, row).tolist() for row in rows]
+    loss = batch_loss(model, rows)
+    loss.backward()
+    golden["loss"] = loss.item()
+    tensors = {"gradient." + name: p.grad for name, p in model.named_parameters()}
+    with torch.no_grad():
+        tensors["logits"] = torch.cat([row_logits(model, row) for row in rows])
+    golden["adamw"] = dict(learning_rate=LEARNING_RATE, beta1=BETAS[0], beta2=BETAS[1], epsilon=EPSILON,
+                           weight_decay=DECAY, max_norm=MAX_NORM, steps=adamw(model, rows))
+    return tensors
+
+
+def write(directory, architecture, extra, seed):
+    os.makedirs(directory, exist_ok=True)
+    make_model(architecture, extra, seed).save_pretrained(directory)
+    path = os.path.join(directory, "model.safetensors")
+    save_file(load_file(path), path, metadata={"format": "pt"})
+    os.chmod(path, 0o644)
+    # float64, so that the reference's own rounding is no part of a tolerance.
+    model = getattr(transformers, architecture).from_pretrained(
+        directory, dtype=torch.float64, attn_implementation="eager")
+    rows = make_rows(seed)
+    golden = dict(made_with=dict(torch=torch.__version__, transformers=transformers.__version__), rows=rows)
+    if architecture == "LlamaForCausalLM":
+        tensors = causal_golden(model, rows, golden)
+        save_file({name: t.float().contiguous() for name, t in tensors.items()},
+                  os.path.join(directory, "golden.safetensors"))
+    else:
+        with torch.no_grad():
+            golden["rewards"] = [row_logits(model, row)[0].item() for row in rows]
+    with open(os.path.join(directory, "golden.json"), "w", encoding="utf-8") as file:
+        json.dump(golden, file, separators=(",", ":"))
+        file.write("\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", default=os.path.join(os.path.dirname(__file__), "..", "tests", "golden"))
+    out = parser.parse_args().out
+    torch.set_num_threads(1)
+    for seed, (name, (architecture, extra)) in enumerate(MODELS.items(), start=1):
+        write(os.path.join(out, name), architecture, extra, seed)
+
+
+if __name__ == "__main__":
+    main()
