@@ -1,12 +1,10 @@
 #include "objective/weighted_nll.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/CPUAllocator.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <atomic>
+#include "tests/testing/watching_allocator.h"
 
 namespace varalign::objective {
 namespace {
@@ -219,37 +217,13 @@ TEST(WeightedNllTest, RefusesShapesAndDtypesThatDoNotFit) {
                c10::Error);
 }
 
-// Sees the size of every allocation of libtorch on the host.
-class WatchingAllocator final : public c10::Allocator {
- public:
-  explicit WatchingAllocator(c10::Allocator* inner) : inner_(inner) {}
-  c10::DataPtr allocate(size_t bytes) override {
-    largest = std::max(largest.load(), bytes);
-    return inner_->allocate(bytes);
-  }
-  c10::DeleterFnPtr raw_deleter() const override {
-    return inner_->raw_deleter();
-  }
-  void copy_data(void* to, const void* from, size_t bytes) const override {
-    inner_->copy_data(to, from, bytes);
-  }
-
-  std::atomic<size_t> largest = 0;
-
- private:
-  c10::Allocator* inner_;
-};
-
 TEST(WeightedNllTest, MakesNeitherAllLogitsNorASecondHead) {
   // [R, V] is 4 MB, [V, H] 1 MB, a chunk of logits 64 KB.
   const Case c = MakeCase(256, 64, 4096, at::kFloat);
   c.lm_head.mutable_grad() = at::zeros_like(c.lm_head);
-  c10::Allocator* const inner = c10::GetCPUAllocator();
-  WatchingAllocator watching(inner);
-  c10::SetCPUAllocator(&watching, /*priority=*/100);
+  const testing::WatchingAllocator watching;
   Loss(c, 4).loss.backward();
-  const size_t largest = watching.largest;
-  c10::SetCPUAllocator(inner, /*priority=*/100);
+  const size_t largest = watching.largest_bytes();
   EXPECT_GT(largest, 0u);
   EXPECT_LE(largest, size_t{256 * 64 * 4});  // the gradient of hidden
 }
