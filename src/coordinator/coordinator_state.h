@@ -39,11 +39,16 @@ struct Rules {
   size_t max_queued_runs = 1000;
 };
 
+// Long work of the active run: shown to those who watch, not kept.
+struct RunProgress {
+  std::string run_id;
+  v1::ProgressEvent progress;
+};
+
 // What calls have left behind since the last TakeEffects.
 struct Effects {
   Changes changes;
-  // Progress of the active run: shown to those who watch, not kept.
-  std::vector<v1::ProgressEvent> progress;
+  std::vector<RunProgress> progress;
   // A call that waits may have an answer now.
   bool wakes = false;
 };
@@ -77,7 +82,9 @@ class CoordinatorState {
   absl::StatusOr<std::optional<v1::HeartbeatResponse>> Poll(
       const v1::HeartbeatRequest& request, const Now& now);
   void Answered(const v1::HeartbeatRequest& request, const Now& now);
-  void Abandoned(const v1::HeartbeatRequest& request, const Now& now);
+  // `arrived_at`: when the heartbeat did. Of no account if a newer one has.
+  void Abandoned(const v1::HeartbeatRequest& request, absl::Duration arrived_at,
+                 const Now& now);
 
   absl::StatusOr<v1::LeaseStepsResponse> LeaseSteps(
       const v1::LeaseStepsRequest& request, const Now& now);

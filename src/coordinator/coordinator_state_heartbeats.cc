@@ -83,6 +83,7 @@ Reply CoordinatorState::HearSlot(const v1::SlotHeartbeat& heartbeat,
   Member* member = group_ ? FindMemberOfSlot(*group_, slot_id) : nullptr;
   if (member != nullptr) {
     member->slot_heard = now.monotonic;
+    member->slot_called_at = now.monotonic;
     member->slot_gone.reset();
   }
   if (heartbeat.has_process()) {
@@ -184,8 +185,9 @@ absl::StatusOr<Reply> CoordinatorState::HearRank(
   }
   absl::StatusOr<Member*> member = Authorize(identity, now);
   if (!member.ok()) return member.status();
+  (*member)->rank_called_at = now.monotonic;
   if (heartbeat.has_progress()) {
-    effects_.progress.push_back(heartbeat.progress());
+    effects_.progress.push_back({group_->run_id, heartbeat.progress()});
   }
   return std::nullopt;
 }
@@ -219,15 +221,21 @@ void CoordinatorState::Answered(const v1::HeartbeatRequest& request,
 }
 
 void CoordinatorState::Abandoned(const v1::HeartbeatRequest& request,
-                                 const Now& now) {
-  if (request.has_slot()) pool_.Lose(request.slot().slot_id(), now.monotonic);
+                                 absl::Duration arrived_at, const Now& now) {
+  if (request.has_slot()) {
+    pool_.Lose(request.slot().slot_id(), arrived_at, now.monotonic);
+  }
   if (!group_) return;
   if (request.has_rank()) {
     Member* member = FindMember(*group_, request.rank().identity());
-    if (member != nullptr) member->rank_gone = now.monotonic;
+    if (member != nullptr && member->rank_called_at <= arrived_at) {
+      member->rank_gone = now.monotonic;
+    }
   } else if (Member* member =
                  FindMemberOfSlot(*group_, request.slot().slot_id())) {
-    member->slot_gone = now.monotonic;
+    if (member->slot_called_at <= arrived_at) {
+      member->slot_gone = now.monotonic;
+    }
   }
 }
 

@@ -25,6 +25,8 @@ struct Member {
   bool has_spoken = false;
   absl::Duration rank_heard;
   absl::Duration slot_heard;
+  absl::Duration rank_called_at;  // newest heartbeat
+  absl::Duration slot_called_at;
   bool is_awaited = false;
   std::optional<absl::Duration> rank_gone;
   std::optional<absl::Duration> slot_gone;

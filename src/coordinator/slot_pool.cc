@@ -45,6 +45,7 @@ void SlotPool::Hear(const v1::SlotHeartbeat& heartbeat, absl::Duration now) {
   const bool runs = heartbeat.has_process() && !heartbeat.process().exited();
   const bool was_idle = slot.is_current && !slot.process;
   slot.heard_at = now;
+  slot.called_at = now;
   slot.gone_since.reset();
   slot.is_current = true;
   slot.process.reset();
@@ -56,9 +57,11 @@ void SlotPool::Touch(const std::string& slot_id, absl::Duration now) {
   if (Slot* slot = Find(slot_id)) slot->heard_at = now;
 }
 
-void SlotPool::Lose(const std::string& slot_id, absl::Duration now) {
+void SlotPool::Lose(const std::string& slot_id, absl::Duration arrived_at,
+                    absl::Duration now) {
   Slot* slot = Find(slot_id);
-  if (slot != nullptr && !slot->gone_since) slot->gone_since = now;
+  if (slot == nullptr || slot->called_at > arrived_at) return;
+  slot->gone_since = now;
 }
 
 bool SlotPool::MayDirect(const std::string& slot_id,

@@ -20,6 +20,7 @@ struct Slot {
   v1::RegisterRequest announced;
   uint64_t order = 0;
   absl::Duration heard_at;
+  absl::Duration called_at;  // newest heartbeat
   // Its heartbeat connection broke and it has not called since.
   std::optional<absl::Duration> gone_since;
   // The process that it runs, as it said last.
@@ -47,8 +48,9 @@ class SlotPool {
   void Hear(const v1::SlotHeartbeat& heartbeat, absl::Duration now);
   // A call of the slot was answered: it was there until now.
   void Touch(const std::string& slot_id, absl::Duration now);
-  // The connection of a waiting call broke.
-  void Lose(const std::string& slot_id, absl::Duration now);
+  // The connection of a waiting call broke, which had arrived at `arrived_at`.
+  void Lose(const std::string& slot_id, absl::Duration arrived_at,
+            absl::Duration now);
 
   // Sends `directive` unless the same was sent less than `pause` ago. True: it
   // is to be sent now.

@@ -1,0 +1,53 @@
+// The coordinator's Prometheus families, all declared here.
+#ifndef VARALIGN_COORDINATOR_METRIC_FAMILIES_H_
+#define VARALIGN_COORDINATOR_METRIC_FAMILIES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+
+#include "coordinator/changes.h"
+#include "rpc/grpc_server.h"
+#include "telemetry/metrics.h"
+
+namespace varalign::coordinator {
+
+// Thread safe; never blocks. Learning gauges are those of the active run, or of
+// the last one.
+class MetricFamilies {
+ public:
+  // `registry` outlives this object.
+  explicit MetricFamilies(telemetry::Registry& registry);
+
+  // Runs of before, by state.
+  void SetRuns(const std::map<v1::RunState, uint64_t>& counts);
+  // After they became durable.
+  void Observe(const Changes& changes);
+  void SetWorkers(size_t idle, size_t busy);
+  void ObserveCall(const rpc::CallRecord& call);
+
+ private:
+  void ObserveRun(const v1::Run& run);
+  void ObserveEvent(const v1::RunEvent& event);
+  void ObserveStep(const v1::StepReport& step);
+
+  telemetry::Family<telemetry::Gauge>& run_state_;
+  telemetry::Family<telemetry::Gauge>& workers_;
+  telemetry::Gauge& step_;
+  telemetry::Gauge& last_step_timestamp_;
+  telemetry::Gauge& generation_;
+  telemetry::Gauge& loss_;
+  telemetry::Gauge& grad_norm_;
+  telemetry::Gauge& learning_rate_;
+  telemetry::Gauge& weight_ess_ratio_;
+  telemetry::Gauge& checkpoint_timestamp_;
+  telemetry::Counter& steps_;
+  telemetry::Counter& skipped_steps_;
+  telemetry::Counter& rows_;
+  telemetry::Counter& tokens_;
+  telemetry::Family<telemetry::Histogram>& calls_;
+};
+
+}  // namespace varalign::coordinator
+
+#endif  // VARALIGN_COORDINATOR_METRIC_FAMILIES_H_
