@@ -3,13 +3,14 @@
 #ifndef VARALIGN_BASE_HOST_PORT_H_
 #define VARALIGN_BASE_HOST_PORT_H_
 
+#include <arpa/inet.h>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/exit_code.h"
@@ -51,8 +52,11 @@ inline absl::StatusOr<HostPort> ParseHostPort(std::string_view text) {
 }
 
 inline bool IsLoopback(const HostPort& address) {
+  in_addr ipv4;
+  // A name such as 127.example.com is not an address.
+  const bool is_ipv4 = inet_pton(AF_INET, address.host.c_str(), &ipv4) == 1;
   return address.host == "localhost" || address.host == "::1" ||
-         absl::StartsWith(address.host, "127.");
+         (is_ipv4 && address.host.starts_with("127."));
 }
 
 // Who may reach a listener.

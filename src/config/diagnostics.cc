@@ -45,15 +45,16 @@ void Diagnostics::Add(Place place, std::string message) {
 
 absl::Status Diagnostics::ToStatus(const std::string& file) const {
   if (empty()) return absl::OkStatus();
-  std::vector<Error> sorted = errors_;
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [](const Error& a, const Error& b) {
-                     return OrderOf(a.place) < OrderOf(b.place);
-                   });
+  std::vector<const Error*> sorted;
+  for (const Error& error : errors_) sorted.push_back(&error);
+  // Errors of one place stay in the order in which they were found.
+  std::sort(sorted.begin(), sorted.end(), [](const Error* a, const Error* b) {
+    return std::tuple(OrderOf(a->place), a) < std::tuple(OrderOf(b->place), b);
+  });
   std::string text;
   for (size_t i = 0; i < std::min(sorted.size(), kMaxShown); ++i) {
-    absl::StrAppend(&text, PlaceText(sorted[i].place, file),
-                    ": error: ", sorted[i].message, "\n");
+    absl::StrAppend(&text, PlaceText(sorted[i]->place, file),
+                    ": error: ", sorted[i]->message, "\n");
   }
   if (sorted.size() > kMaxShown) {
     absl::StrAppend(&text, "... and ", sorted.size() - kMaxShown, " more\n");

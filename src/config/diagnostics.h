@@ -13,7 +13,7 @@ namespace varalign::config {
 
 // Where a value was written. The default: nowhere, such as a default value.
 struct Place {
-  int line = 0;  // from 1
+  int line = 0;  // from 1; columns in bytes
   int column = 0;
   std::string flag = "";  // "train.epochs=3" of --set train.epochs=3
 

@@ -147,25 +147,25 @@ void Reading::Refuse(const std::string& path, const Place& place,
 void ReadSection(const YamlNode& node, const std::string& path,
                  const std::filesystem::path& directory, Message& section,
                  Reading& reading) {
-  for (const YamlEntry& entry : node.entries) {
+  for (const YamlNode& item : node.items) {
     const FieldDescriptor* field =
-        section.GetDescriptor()->FindFieldByName(entry.key);
+        section.GetDescriptor()->FindFieldByName(item.key);
     if (field == nullptr) {
       reading.diagnostics.Add(
-          entry.place, UnknownKey(entry.key, path, *section.GetDescriptor()));
+          item.key_place, UnknownKey(item.key, path, *section.GetDescriptor()));
       continue;
     }
-    const std::string below = JoinPath(path, entry.key);
+    const std::string below = JoinPath(path, item.key);
     if (IsSection(*field)) {
-      reading.places[below] = entry.place;
-      ReadSubsection(entry.value, below, *field, directory, section, reading);
+      reading.places[below] = item.key_place;
+      ReadSubsection(item, below, *field, directory, section, reading);
       continue;
     }
     // YAML puts a value that is not there wherever it noticed that.
-    const bool is_there = entry.value.kind != YamlNode::Kind::kNothing;
-    const Place& place = is_there ? entry.value.place : entry.place;
+    const bool is_there = item.kind != YamlNode::Kind::kNothing;
+    const Place& place = is_there ? item.place : item.key_place;
     reading.places[below] = place;
-    ReadValue(entry.value, below, place, *field, directory, section, reading);
+    ReadValue(item, below, place, *field, directory, section, reading);
   }
 }
 

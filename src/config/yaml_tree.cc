@@ -75,7 +75,7 @@ class TreeBuilder final : public YAML::EventHandler {
   // A list or map whose end has not come.
   struct Frame {
     YamlNode node;
-    std::optional<YamlEntry> pending = {};  // a key that waits for its value
+    std::optional<YamlNode> key = {};  // of a map, waits for its value
   };
 
   void Fail(Place place, std::string message) {
@@ -118,35 +118,36 @@ class TreeBuilder final : public YAML::EventHandler {
       root_ = std::move(node);
     } else if (open_.back().node.kind == YamlNode::Kind::kList) {
       open_.back().node.items.push_back(std::move(node));
-    } else if (!open_.back().pending.has_value()) {
-      BeginEntry(std::move(node));
+    } else if (!open_.back().key.has_value()) {
+      AttachKey(std::move(node));
     } else {
-      EndEntry(std::move(node));
+      AttachValue(std::move(node));
     }
   }
 
-  void BeginEntry(YamlNode key) {
+  void AttachKey(YamlNode key) {
     if (key.kind != YamlNode::Kind::kScalar) {
       Fail(key.place, "a key must be a word");
       return;
     }
-    open_.back().pending = {.key = std::move(key.text), .place = key.place};
+    open_.back().key = std::move(key);
   }
 
-  void EndEntry(YamlNode value) {
-    std::vector<YamlEntry>& entries = open_.back().node.entries;
-    YamlEntry entry = *std::exchange(open_.back().pending, std::nullopt);
-    const auto first =
-        std::find_if(entries.begin(), entries.end(),
-                     [&](const YamlEntry& e) { return e.key == entry.key; });
-    if (first != entries.end()) {
-      diagnostics_.Add(entry.place,
-                       absl::StrCat("duplicate key ", Quoted(entry.key),
-                                    "; first in line ", first->place.line));
+  void AttachValue(YamlNode value) {
+    std::vector<YamlNode>& items = open_.back().node.items;
+    YamlNode key = *std::exchange(open_.back().key, std::nullopt);
+    const auto first = std::find_if(
+        items.begin(), items.end(),
+        [&](const YamlNode& item) { return item.key == key.text; });
+    if (first != items.end()) {
+      diagnostics_.Add(key.place,
+                       absl::StrCat("duplicate key ", Quoted(key.text),
+                                    "; first in line ", first->key_place.line));
       return;
     }
-    entry.value = std::move(value);
-    entries.push_back(std::move(entry));
+    value.key = std::move(key.text);
+    value.key_place = key.place;
+    items.push_back(std::move(value));
   }
 
   Diagnostics& diagnostics_;

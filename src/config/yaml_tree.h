@@ -14,22 +14,17 @@
 
 namespace varalign::config {
 
-struct YamlEntry;
-
 struct YamlNode {
   enum class Kind { kNothing, kScalar, kList, kMap };
 
   Kind kind = Kind::kNothing;
   Place place = {};
-  std::string text = {};                // kScalar, quotes, escapes resolved
-  std::vector<YamlNode> items = {};     // kList
-  std::vector<YamlEntry> entries = {};  // kMap, in file order, keys differ
-};
-
-struct YamlEntry {
-  std::string key;
-  Place place = {};
-  YamlNode value = {};
+  std::string text = {};  // kScalar, quotes and escapes resolved
+  // kList and kMap, in file order.
+  std::vector<YamlNode> items = {};
+  // Of an item of a map; keys of one map differ.
+  std::string key = {};
+  Place key_place = {};
 };
 
 inline constexpr size_t kMaxYamlBytes = size_t{1} << 20;
