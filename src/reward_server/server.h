@@ -32,8 +32,8 @@ struct RewardServerOptions {
   std::string listen = "127.0.0.1:0";
   std::string metrics_listen = "127.0.0.1:0";
   base::Exposure exposure = base::Exposure::kLoopbackOnly;
-  SchedulerOptions scheduler;
-  RequestLimits limits;
+  SchedulerOptions scheduler = {};
+  RequestLimits limits = {};
   // Of one stream; 0: a quarter of scheduler.max_inflight_tokens.
   uint64_t token_credit = 0;
   uint32_t max_streams = 1024;
