@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <span>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -94,6 +95,7 @@ absl::StatusOr<ExampleEncoder> ExampleEncoder::Load(
   if (!specials.empty() && specials.front() == loaded.bos_id()) {
     encoder.added_bos_ = specials.front();
   }
+  ASSIGN_OR_RETURN(encoder.puts_space_first_, encoder.PutsSpaceFirst());
   for (const auto& id : {loaded.bos_id(), loaded.eos_id()}) {
     if (!id.has_value()) continue;
     const uint32_t ids[] = {*id};
@@ -176,9 +178,20 @@ absl::StatusOr<std::vector<uint32_t>> ExampleEncoder::EncodePrompt(
   return ids;
 }
 
+absl::StatusOr<bool> ExampleEncoder::PutsSpaceFirst() const {
+  ASSIGN_OR_RETURN(const std::vector<uint32_t> one,
+                   tokenizer_.Encode("a", false));
+  ASSIGN_OR_RETURN(const std::vector<uint32_t> two,
+                   tokenizer_.Encode("a a", false));
+  return one.size() == 1 && two.size() == 2 && one[0] == two[0] &&
+         one[0] == two[1];
+}
+
 absl::StatusOr<std::vector<uint32_t>> ExampleEncoder::EncodeResponse(
     const std::string& text) const {
-  ASSIGN_OR_RETURN(std::vector<uint32_t> ids, tokenizer_.Encode(text, false));
+  std::string_view bare = text;
+  if (puts_space_first_ && bare.starts_with(' ')) bare.remove_prefix(1);
+  ASSIGN_OR_RETURN(std::vector<uint32_t> ids, tokenizer_.Encode(bare, false));
   const auto end = std::find(ids.begin(), ids.end(), eos_id_);
   if (end == ids.begin()) {
     return absl::InvalidArgumentError("the response has no token");
@@ -188,41 +201,47 @@ absl::StatusOr<std::vector<uint32_t>> ExampleEncoder::EncodeResponse(
   return ids;
 }
 
-absl::StatusOr<bool> ExampleEncoder::IsStable(
-    const RenderedExample& rendered, const std::vector<uint32_t>& prompt,
-    const std::vector<uint32_t>& response, size_t k) const {
-  ASSIGN_OR_RETURN(
-      const std::vector<uint32_t> whole,
-      tokenizer_.Encode(rendered.prompt + rendered.responses[k], false));
-  // Neither a BOS nor an end token that was added is in the text.
-  std::span<const uint32_t> first = prompt;
-  if (added_bos_.has_value() && whole.front() != *added_bos_) {
-    first = first.subspan(1);
-  }
-  std::span<const uint32_t> second = response;
-  if (whole.size() + 1 == first.size() + second.size()) {
-    second = second.first(second.size() - 1);
-  }
-  return whole.size() == first.size() + second.size() &&
-         std::equal(first.begin(), first.end(), whole.begin()) &&
-         std::equal(second.rbegin(), second.rend(), whole.rbegin());
-}
-
 absl::StatusOr<EncodedExample> ExampleEncoder::Encode(
     const data::ParsedExample& example) const {
   RETURN_IF_ERROR(CheckTexts(example));
-  ASSIGN_OR_RETURN(const RenderedExample rendered, Render(example));
   EncodedExample encoded;
-  ASSIGN_OR_RETURN(encoded.prompt, EncodePrompt(rendered.prompt));
-  for (size_t k = 0; k < rendered.responses.size(); ++k) {
-    ASSIGN_OR_RETURN(std::vector<uint32_t> ids,
-                     EncodeResponse(rendered.responses[k]));
-    ASSIGN_OR_RETURN(const bool stable,
-                     IsStable(rendered, encoded.prompt, ids, k));
-    if (!stable) ++encoded.num_unstable;
+  ASSIGN_OR_RETURN(encoded.rendered, Render(example));
+  ASSIGN_OR_RETURN(encoded.prompt, EncodePrompt(encoded.rendered.prompt));
+  for (const std::string& response : encoded.rendered.responses) {
+    ASSIGN_OR_RETURN(std::vector<uint32_t> ids, EncodeResponse(response));
     encoded.responses.push_back(std::move(ids));
   }
   return encoded;
+}
+
+absl::StatusOr<bool> ExampleEncoder::IsStable(const EncodedExample& encoded,
+                                              size_t k) const {
+  ASSIGN_OR_RETURN(
+      const std::vector<uint32_t> whole,
+      tokenizer_.Encode(encoded.rendered.prompt + encoded.rendered.responses[k],
+                        false));
+  // Neither a BOS nor an end token that was added is in the text.
+  std::span<const uint32_t> prompt = encoded.prompt;
+  if (added_bos_.has_value() && whole.front() != *added_bos_) {
+    prompt = prompt.subspan(1);
+  }
+  std::span<const uint32_t> response = encoded.responses[k];
+  if (whole.size() + 1 == prompt.size() + response.size()) {
+    response = response.first(response.size() - 1);
+  }
+  return whole.size() == prompt.size() + response.size() &&
+         std::equal(prompt.begin(), prompt.end(), whole.begin()) &&
+         std::equal(response.rbegin(), response.rend(), whole.rbegin());
+}
+
+absl::StatusOr<uint32_t> ExampleEncoder::CountUnstable(
+    const EncodedExample& encoded) const {
+  uint32_t count = 0;
+  for (size_t k = 0; k < encoded.responses.size(); ++k) {
+    ASSIGN_OR_RETURN(const bool stable, IsStable(encoded, k));
+    if (!stable) ++count;
+  }
+  return count;
 }
 
 v1::TextView ExampleEncoder::View() const {

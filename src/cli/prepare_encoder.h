@@ -24,8 +24,7 @@ struct RenderedExample {
 struct EncodedExample {
   std::vector<uint32_t> prompt;                  // with one BOS where there is
   std::vector<std::vector<uint32_t>> responses;  // each with its end token
-  // Responses whose ids would differ if the two texts were encoded as one.
-  uint32_t num_unstable = 0;
+  RenderedExample rendered;                      // what they are the ids of
 };
 
 // Immutable; any thread. Prompt and response are encoded apart:
@@ -35,7 +34,8 @@ struct EncodedExample {
 //   no template     the transcript "\n\nHuman: ...\n\nAssistant:" and " ..."
 //   plain prompt    both as they stand
 //
-// A response without the end token gets it.
+// A response without the end token gets it. Where the tokenizer puts a space
+// before every text, a response that starts with one is encoded without it.
 class ExampleEncoder {
  public:
   // NotFound without a tokenizer; InvalidArgument for a model that names no end
@@ -51,6 +51,9 @@ class ExampleEncoder {
   absl::StatusOr<RenderedExample> Render(
       const data::ParsedExample& example) const;
 
+  // Responses whose ids would differ if prompt and response were one text.
+  absl::StatusOr<uint32_t> CountUnstable(const EncodedExample& encoded) const;
+
   const text::Tokenizer& tokenizer() const { return tokenizer_; }
   // Most tokens of a prompt with a response.
   uint64_t max_length() const { return max_length_; }
@@ -65,10 +68,8 @@ class ExampleEncoder {
       const std::string& text) const;
   absl::StatusOr<std::vector<uint32_t>> EncodeResponse(
       const std::string& text) const;
-  absl::StatusOr<bool> IsStable(const RenderedExample& rendered,
-                                const std::vector<uint32_t>& prompt,
-                                const std::vector<uint32_t>& response,
-                                size_t k) const;
+  absl::StatusOr<bool> IsStable(const EncodedExample& encoded, size_t k) const;
+  absl::StatusOr<bool> PutsSpaceFirst() const;
   absl::Status CheckIds(const std::vector<uint32_t>& ids) const;
 
   text::Tokenizer tokenizer_;
@@ -76,6 +77,7 @@ class ExampleEncoder {
   uint32_t vocabulary_size_ = 0;
   uint32_t eos_id_ = 0;
   std::optional<uint32_t> added_bos_;  // the tokenizer puts it first by itself
+  bool puts_space_first_ = false;      // the tokenizer, before every text
   std::vector<std::string> reserved_;  // texts of BOS and end token
 };
 
