@@ -32,9 +32,6 @@ absl::Status CheckRange(const Message& message, const FieldDescriptor& field);
 // if the field is not set. The shortest that keeps every bit of a double.
 std::string TextOf(const Message& message, const FieldDescriptor& field);
 
-// "a whole number", "a duration such as 30s, 2m or 1h", ...
-std::string ExpectedText(const FieldDescriptor& field);
-
 }  // namespace varalign::config
 
 #endif  // VARALIGN_CONFIG_FIELD_VALUE_H_

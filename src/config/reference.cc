@@ -10,7 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "config/field.h"
-#include "config/field_value.h"
+#include "config/value_text.h"
 #include "google/protobuf/compiler/importer.h"
 #include "google/protobuf/descriptor_database.h"
 #include "varalign/v1/run_config.pb.h"

@@ -8,6 +8,7 @@
 #include "base/string_view.h"
 #include "config/field_value.h"
 #include "config/nearest.h"
+#include "config/value_text.h"
 #include "varalign/v1/run_config.pb.h"
 
 namespace varalign::config {
