@@ -1,0 +1,199 @@
+#include "worker/checkpoint_saver.h"
+
+#include <algorithm>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/exit_code.h"
+#include "base/file.h"
+#include "base/logging.h"
+#include "base/status_macros.h"
+#include "base/version.h"
+#include "checkpoint/checkpoint.h"
+#include "model/parameters.h"
+
+namespace varalign::worker {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A checkpoint's bytes per parameter: the model, master, m and v, and some
+// room.
+constexpr double kBytesPerParameter = 16 * 1.1;
+
+v1::FileDigest ToProto(const checkpoint::ModelFile& file,
+                       const std::string& prefix) {
+  v1::FileDigest digest;
+  digest.set_name(prefix + file.name);
+  digest.set_num_bytes(file.num_bytes);
+  digest.set_xxh3_128(file.xxh3_128);
+  return digest;
+}
+
+// One clear error, and the exit code of output that cannot be written.
+absl::Status CannotSave(const absl::Status& status, const fs::path& root) {
+  if (absl::IsAborted(status) || absl::IsUnavailable(status)) return status;
+  const bool is_io =
+      absl::IsResourceExhausted(status) || absl::IsDataLoss(status);
+  return base::WithExitCode(
+      absl::Status(status.code(),
+                   absl::StrCat("cannot write the checkpoint: ",
+                                std::string(status.message()),
+                                "; make room or give the run a directory that "
+                                "can be written: ",
+                                root.string())),
+      is_io ? base::kExitIo : base::kExitCannotCreate);
+}
+
+}  // namespace
+
+CheckpointSaver::CheckpointSaver(Options options, CoordinatorClient& client)
+    : options_(std::move(options)), client_(client) {}
+
+absl::Status CheckpointSaver::Prepare(int64_t num_parameters) const {
+  const auto prepare = [&]() -> absl::Status {
+    RETURN_IF_ERROR(base::CreateDirectories(options_.root));
+    const v1::RankIdentity& identity = client_.identity();
+    const fs::path probe =
+        options_.root / absl::StrCat(".probe-rank", identity.rank());
+    RETURN_IF_ERROR(base::WriteFileAtomically(probe, "can be written\n"));
+    std::error_code ignored;
+    fs::remove(probe, ignored);
+    if (identity.rank() != 0) return absl::OkStatus();
+    RETURN_IF_ERROR(checkpoint::RemoveStaleStaging(
+        options_.root, identity.token().generation()));
+    ASSIGN_OR_RETURN(const uint64_t free, base::FreeBytes(options_.root));
+    const auto needed = static_cast<uint64_t>(
+        kBytesPerParameter * static_cast<double>(num_parameters));
+    if (free < needed) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          "one needs ", needed >> 20, " MiB, ", free >> 20, " MiB are free"));
+    }
+    return absl::OkStatus();
+  };
+  const absl::Status status = prepare();
+  return status.ok() ? status : CannotSave(status, options_.root);
+}
+
+absl::Status CheckpointSaver::Save(const v1::TrainState& state,
+                                   const TrainState& train) {
+  const fs::path staging = checkpoint::StagingDirectory(
+      options_.root, state.step(), client_.identity().token().generation());
+  auto files = Write(staging, state, train);
+  absl::Status status = files.status();
+  if (files.ok()) {
+    status = Commit(state, *std::move(files));
+  } else {
+    v1::CommitCheckpointRequest request;
+    request.set_step(state.step());
+    request.set_failure(std::string(status.message()));
+    // The others hear of it; our own error is the one to tell.
+    client_.CommitCheckpoint(request).status().IgnoreError();
+  }
+  if (status.ok()) {
+    if (client_.identity().rank() == 0) DeleteOld();
+    return status;
+  }
+  std::error_code ignored;
+  fs::remove_all(staging, ignored);
+  return CannotSave(status, options_.root);
+}
+
+absl::StatusOr<std::vector<v1::FileDigest>> CheckpointSaver::Write(
+    const fs::path& staging, const v1::TrainState& state,
+    const TrainState& train) const {
+  const uint32_t rank = client_.identity().rank();
+  RETURN_IF_ERROR(base::CreateDirectories(staging));
+  std::vector<v1::FileDigest> files;
+  if (rank == 0) {
+    ASSIGN_OR_RETURN(
+        const auto model,
+        checkpoint::WriteModelDirectory(
+            staging / "model", model::HuggingFaceTensors(train.parameters),
+            {.source = options_.source_model}));
+    for (const checkpoint::ModelFile& file : model) {
+      files.push_back(ToProto(file, "model/"));
+    }
+    ASSIGN_OR_RETURN(const checkpoint::ModelFile written,
+                     checkpoint::WriteTrainState(staging, state));
+    files.push_back(ToProto(written, ""));
+  }
+  const optim::AdamWState& adamw = train.adamw;
+  const std::vector<checkpoint::NamedTensor> tensors = {
+      {"master", adamw.master}, {"m", adamw.m}, {"v", adamw.v}};
+  ASSIGN_OR_RETURN(const checkpoint::ModelFile shard,
+                   checkpoint::WriteOptimizerShard(
+                       staging, rank, options_.world_size, adamw.begin,
+                       adamw.end, adamw.updates, tensors));
+  files.push_back(ToProto(shard, ""));
+  return files;
+}
+
+absl::Status CheckpointSaver::Commit(const v1::TrainState& state,
+                                     std::vector<v1::FileDigest> files) {
+  v1::CommitCheckpointRequest request;
+  request.set_step(state.step());
+  request.mutable_files()->Assign(files.begin(), files.end());
+  ASSIGN_OR_RETURN(v1::CommitCheckpointResponse response,
+                   client_.CommitCheckpoint(request));
+  if (response.outcome() == v1::CommitCheckpointResponse::GRANTED) {
+    request.clear_files();
+    const absl::Status committed = CommitGranted(state, response);
+    if (committed.ok()) {
+      request.set_confirm(true);
+    } else {
+      request.set_failure(std::string(committed.message()));
+    }
+    const auto confirmed = client_.CommitCheckpoint(request);
+    RETURN_IF_ERROR(committed);
+    RETURN_IF_ERROR(confirmed.status());
+    response = *confirmed;
+  }
+  if (response.outcome() != v1::CommitCheckpointResponse::COMMITTED) {
+    return absl::AbortedError(absl::StrCat(
+        "the checkpoint failed on another rank: ", response.failure()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckpointSaver::CommitGranted(
+    const v1::TrainState& state, const v1::CommitCheckpointResponse& granted) {
+  const v1::RankIdentity& identity = client_.identity();
+  v1::CheckpointManifest manifest;
+  manifest.set_format_version(1);
+  manifest.set_created_by(absl::StrCat("varalign ", base::kVersion));
+  manifest.set_run_id(identity.run_id());
+  manifest.set_step(state.step());
+  manifest.set_incarnation(identity.token().incarnation());
+  manifest.set_generation(identity.token().generation());
+  manifest.set_world_size(options_.world_size);
+  std::vector<v1::FileDigest> files(granted.files().begin(),
+                                    granted.files().end());
+  std::sort(files.begin(), files.end(),
+            [](const auto& a, const auto& b) { return a.name() < b.name(); });
+  for (const v1::FileDigest& file : files) {
+    v1::CheckpointFile& entry = *manifest.add_files();
+    entry.set_name(file.name());
+    entry.set_num_bytes(file.num_bytes());
+    entry.set_xxh3_128(file.xxh3_128());
+  }
+  return checkpoint::CommitStaged(options_.root, manifest).status();
+}
+
+// Old checkpoints that cannot be deleted cost room, not the run.
+void CheckpointSaver::DeleteOld() const {
+  const auto steps = checkpoint::CommittedSteps(options_.root);
+  if (!steps.ok()) return;
+  for (const uint64_t step : checkpoint::StepsToDelete(*steps, options_.keep)) {
+    const absl::Status deleted =
+        checkpoint::DeleteCheckpoint(options_.root, step);
+    if (!deleted.ok()) {
+      base::LogWarning(
+          "checkpoint_not_deleted",
+          {{"step", step}, {"reason", std::string(deleted.message())}});
+    }
+  }
+}
+
+}  // namespace varalign::worker

@@ -1,0 +1,62 @@
+// One rank's part in writing checkpoints.
+#ifndef VARALIGN_WORKER_CHECKPOINT_SAVER_H_
+#define VARALIGN_WORKER_CHECKPOINT_SAVER_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "varalign/v1/checkpoint.pb.h"
+#include "varalign/v1/coordinator.pb.h"
+#include "worker/coordinator_client.h"
+#include "worker/trainer.h"
+
+namespace varalign::worker {
+
+// Every rank writes its files into one staging directory and offers them to
+// the coordinator, which is the barrier; the granted rank commits. Not thread
+// safe.
+class CheckpointSaver {
+ public:
+  struct Options {
+    std::filesystem::path root;          // <run>/checkpoints
+    std::filesystem::path source_model;  // whose config and tokenizer go along
+    uint32_t world_size = 1;
+    uint32_t keep = 2;
+  };
+
+  // `client` outlives the saver.
+  CheckpointSaver(Options options, CoordinatorClient& client);
+
+  // Proves that this rank can write there and that there is room for one
+  // checkpoint of `num_parameters`; removes what older generations left.
+  //   PermissionDenied (73)    the directory cannot be written
+  //   ResourceExhausted (74)   not enough room
+  absl::Status Prepare(int64_t num_parameters) const;
+
+  // Writes and commits the checkpoint of `state.step()` steps; every rank
+  // calls it at the same step. On an error nothing half-written stays.
+  //   PermissionDenied, NotFound (73)   the directory is gone or read-only
+  //   ResourceExhausted (74)            no room
+  //   Aborted                           another rank could not write
+  absl::Status Save(const v1::TrainState& state, const TrainState& train);
+
+ private:
+  absl::StatusOr<std::vector<v1::FileDigest>> Write(
+      const std::filesystem::path& staging, const v1::TrainState& state,
+      const TrainState& train) const;
+  absl::Status Commit(const v1::TrainState& state,
+                      std::vector<v1::FileDigest> files);
+  absl::Status CommitGranted(const v1::TrainState& state,
+                             const v1::CommitCheckpointResponse& granted);
+  void DeleteOld() const;
+
+  const Options options_;
+  CoordinatorClient& client_;
+};
+
+}  // namespace varalign::worker
+
+#endif  // VARALIGN_WORKER_CHECKPOINT_SAVER_H_

@@ -1,0 +1,36 @@
+// One rank's part of a step as tensors.
+#ifndef VARALIGN_WORKER_LOCAL_BATCH_H_
+#define VARALIGN_WORKER_LOCAL_BATCH_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "data/collate.h"
+#include "objective/weight_statistics.h"
+#include "worker/step_source.h"
+
+namespace varalign::worker {
+
+struct MicroBatch {
+  data::PackedRows packed;
+  at::Tensor weights;  // [R] of each loss row: exp(log w), over n where the
+                       // reduction says so
+};
+
+struct LocalBatch {
+  std::vector<MicroBatch> micro_batches;  // none: this rank has no rows
+  double divisor = 1;                     // D, equal on all ranks
+  uint64_t tokens = 0;                    // computed by this rank
+  objective::WeightStatistics statistics;
+};
+
+// Rows of weight 0 are left out; they count in D all the same. `dtype` is that
+// of the parameters. Micro-batches hold at most `budget_tokens` each.
+LocalBatch MakeLocalBatch(const StepContext& context, const PreparedStep& step,
+                          uint64_t budget_tokens, at::ScalarType dtype);
+
+}  // namespace varalign::worker
+
+#endif  // VARALIGN_WORKER_LOCAL_BATCH_H_

@@ -1,0 +1,79 @@
+#include "worker/model_setup.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <fstream>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/model_directory.h"
+#include "model/model_config.h"
+
+namespace varalign::worker {
+
+absl::StatusOr<model::Parameters> LoadParameters(
+    const std::filesystem::path& directory, at::ScalarType dtype) {
+  ASSIGN_OR_RETURN(const model::ModelConfig config,
+                   model::ReadModelConfig(directory));
+  if (config.head != model::Head::kCausalLm) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model.path must be a causal language model, this is a "
+                     "sequence classifier: ",
+                     directory.string()));
+  }
+  ASSIGN_OR_RETURN(const checkpoint::ModelTensors tensors,
+                   checkpoint::ModelTensors::Open(directory));
+  model::Parameters parameters = model::MakeParameters(config, dtype);
+  RETURN_IF_ERROR(model::LoadTensors(tensors.tensors(), parameters));
+  return parameters;
+}
+
+absl::StatusOr<v1::TrainState> OpenCheckpoint(
+    const std::filesystem::path& checkpoint, const std::string& dataset_xxh3,
+    int64_t num_parameters) {
+  RETURN_IF_ERROR(checkpoint::VerifyCheckpoint(checkpoint).status());
+  ASSIGN_OR_RETURN(v1::TrainState state,
+                   checkpoint::ReadTrainState(checkpoint));
+  if (state.dataset_xxh3_128() != dataset_xxh3) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "cannot resume: the data set is not the one that the checkpoint was "
+        "made with, restore it or start a new run: ",
+        checkpoint.string()));
+  }
+  if (state.num_parameters() != static_cast<uint64_t>(num_parameters)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("cannot resume: the model has ", num_parameters,
+                     " parameters, the checkpoint ", state.num_parameters(),
+                     ": ", checkpoint.string()));
+  }
+  return state;
+}
+
+absl::Status RestoreOptimizer(const std::filesystem::path& checkpoint,
+                              TrainState& state) {
+  ASSIGN_OR_RETURN(const checkpoint::OptimizerSlice slice,
+                   checkpoint::ReadOptimizerSlice(checkpoint, state.adamw.begin,
+                                                  state.adamw.end));
+  const at::NoGradGuard no_grad;
+  state.adamw.master.copy_(slice.master);
+  state.adamw.m.copy_(slice.m);
+  state.adamw.v.copy_(slice.v);
+  state.adamw.updates = slice.updates;
+  return absl::OkStatus();
+}
+
+std::string CpuModel() {
+  std::ifstream file("/proc/cpuinfo");
+  std::string line;
+  while (std::getline(file, line)) {
+    if (!absl::StartsWith(line, "model name")) continue;
+    return std::string(
+        absl::StripAsciiWhitespace(line.substr(line.find(':') + 1)));
+  }
+  return "";
+}
+
+}  // namespace varalign::worker

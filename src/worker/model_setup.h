@@ -1,0 +1,40 @@
+// The parameters and optimizer state with which a rank begins.
+#ifndef VARALIGN_WORKER_MODEL_SETUP_H_
+#define VARALIGN_WORKER_MODEL_SETUP_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "model/parameters.h"
+#include "varalign/v1/checkpoint.pb.h"
+#include "worker/trainer.h"
+
+namespace varalign::worker {
+
+// A Hugging Face directory as parameters of `dtype`. Codes of
+// model::ReadModelConfig, checkpoint::ModelTensors and model::LoadTensors;
+// InvalidArgument also for a model that is no causal language model.
+absl::StatusOr<model::Parameters> LoadParameters(
+    const std::filesystem::path& directory, at::ScalarType dtype);
+
+// Verifies a checkpoint and reads its state.
+//   DataLoss             it is damaged
+//   FailedPrecondition   it was made from another data set or model
+absl::StatusOr<v1::TrainState> OpenCheckpoint(
+    const std::filesystem::path& checkpoint, const std::string& dataset_xxh3,
+    int64_t num_parameters);
+
+// Puts this rank's slice of the optimizer's state into `state`, bit by bit,
+// whatever world size wrote it.
+absl::Status RestoreOptimizer(const std::filesystem::path& checkpoint,
+                              TrainState& state);
+
+// As /proc/cpuinfo names it; empty where it does not.
+std::string CpuModel();
+
+}  // namespace varalign::worker
+
+#endif  // VARALIGN_WORKER_MODEL_SETUP_H_

@@ -1,0 +1,484 @@
+#include "worker/rank_run.h"
+
+#include <ATen/Parallel.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/exit_code.h"
+#include "base/file.h"
+#include "base/logging.h"
+#include "base/status_macros.h"
+#include "checkpoint/checkpoint.h"
+#include "collective/local_process_group.h"
+#include "collective/make_process_group.h"
+#include "worker/checkpoint_saver.h"
+#include "worker/constants.h"
+#include "worker/coordinator_client.h"
+#include "worker/coordinator_rendezvous.h"
+#include "worker/duration.h"
+#include "worker/model_setup.h"
+#include "worker/pair_scorer.h"
+#include "worker/rank_heartbeat.h"
+#include "worker/rule.h"
+#include "worker/run_dataset.h"
+#include "worker/step_reporter.h"
+#include "worker/streamed_step_source.h"
+#include "worker/training_loop.h"
+#include "worker/weight_client.h"
+
+namespace varalign::worker {
+namespace {
+
+namespace fs = std::filesystem;
+
+v1::RankIdentity IdentityOf(const RankFlags& flags) {
+  v1::RankIdentity identity;
+  identity.set_run_id(flags.run_id);
+  identity.set_rank(flags.rank);
+  identity.mutable_token()->set_incarnation(flags.incarnation);
+  identity.mutable_token()->set_generation(flags.generation);
+  return identity;
+}
+
+at::ScalarType DtypeOf(const v1::TrainConfig& train) {
+  return train.precision() == v1::TrainConfig::PRECISION_FP64 ? at::kDouble
+                                                              : at::kFloat;
+}
+
+// 0 in the configuration: the cores of the host over its ranks.
+int ThreadsOf(const v1::TrainConfig& train, const RankFlags& flags) {
+  if (train.threads() > 0) return static_cast<int>(train.threads());
+  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+  return static_cast<int>(std::max(1u, cores / flags.ranks_on_host));
+}
+
+collective::Backend BackendOf(const v1::CollectiveConfig& config) {
+  switch (config.backend()) {
+    case v1::CollectiveConfig::BACKEND_MPI:
+      return collective::Backend::kMpi;
+    case v1::CollectiveConfig::BACKEND_NCCL:
+      return collective::Backend::kNccl;
+    default:
+      return collective::Backend::kGloo;
+  }
+}
+
+std::string InterfaceOf(const v1::CollectiveConfig& config,
+                        const RankFlags& flags) {
+  if (!config.interface().empty()) return config.interface();
+  if (flags.ranks_on_host == flags.world_size) return "127.0.0.1";
+  char host[256] = "127.0.0.1";
+  gethostname(host, sizeof(host) - 1);
+  return host;
+}
+
+// The parts of a rank in the order in which they are made; they go in the
+// opposite order.
+class RankRun {
+ public:
+  RankRun(const RankFlags& flags, TrainerMetrics& metrics,
+          const base::Clock& clock)
+      : flags_(flags), metrics_(metrics), clock_(clock) {}
+
+  absl::Status Run() {
+    const absl::Status status = PrepareAndTrain();
+    // Reports are delivered even where the rank stops early by its own will.
+    absl::Status delivered;
+    if (reporter_ != nullptr) delivered = reporter_->Flush();
+    if (group_ != nullptr && !status.ok()) group_->Abort();
+    return status.ok() ? delivered : status;
+  }
+
+ private:
+  absl::Status PrepareAndTrain() {
+    RETURN_IF_ERROR(Connect());
+    RETURN_IF_ERROR(OpenData());
+    RETURN_IF_ERROR(OpenModel());
+    RETURN_IF_ERROR(JoinGroup());
+    RETURN_IF_ERROR(FixConstants());
+    RETURN_IF_ERROR(ScoreHeldOut());
+    RETURN_IF_ERROR(MakeSource());
+    return Train();
+  }
+
+  absl::Status Connect();
+  absl::Status OpenData();
+  absl::Status OpenModel();
+  absl::Status ProveSharedDirectory(CoordinatorRendezvous& rendezvous) const;
+  absl::Status JoinGroup();
+  absl::Status FixConstants();
+  absl::StatusOr<v1::Constants> ComputeConstants();
+  absl::Status WarnBeforeStart(const v1::Constants& constants);
+  absl::Status ScoreHeldOut();
+  absl::Status MakeSource();
+  absl::Status Train();
+
+  absl::StatusOr<std::unique_ptr<PairScorer>> MakeScorer(
+      v1::Outputs outputs, const std::string& fingerprint) const;
+  fs::path CheckpointRoot() const {
+    return fs::path(run_.directory()) / "checkpoints";
+  }
+  bool is_first() const { return flags_.rank == 0; }
+
+  const RankFlags& flags_;
+  TrainerMetrics& metrics_;
+  const base::Clock& clock_;
+
+  Departure departure_;
+  std::unique_ptr<CoordinatorClient> client_;
+  std::unique_ptr<RankHeartbeat> heartbeat_;
+  std::unique_ptr<StepReporter> reporter_;
+  v1::Run run_;
+  v1::Objective rule_;  // resolved
+  std::optional<data::Dataset> dataset_;
+  std::optional<data::Dataset> evaluation_;
+  std::optional<data::Plan> plan_;
+  ScoreSource score_source_ = ScoreSource::kColumns;
+  std::optional<CheckpointSaver> saver_;
+  fs::path resumed_from_;  // empty: a new run
+  v1::TrainState done_;
+  std::optional<model::Parameters> parameters_;  // until the group stands
+  std::shared_ptr<collective::ProcessGroup> group_;
+  std::optional<FlatShards> shards_;
+  std::optional<TrainState> state_;
+  std::vector<HeldOutExample> held_out_;
+  std::unique_ptr<WeightClient> weights_;
+  std::unique_ptr<StepSource> source_;
+};
+
+absl::Status RankRun::Connect() {
+  ASSIGN_OR_RETURN(client_,
+                   CoordinatorClient::Create({.target = flags_.coordinator,
+                                              .identity = IdentityOf(flags_)},
+                                             clock_, departure_));
+  heartbeat_ = std::make_unique<RankHeartbeat>(*client_, clock_, departure_);
+  reporter_ = std::make_unique<StepReporter>(
+      [this](const v1::ReportStepRequest& report) {
+        return client_->Report(report);
+      },
+      departure_);
+  ASSIGN_OR_RETURN(run_, client_->GetRun());
+  auto rule = objective::ResolveObjective(run_.config().objective());
+  if (!rule.ok()) {
+    return base::WithExitCode(rule.status(), base::kExitBadConfig);
+  }
+  rule_ = *std::move(rule);
+  at::set_num_threads(ThreadsOf(run_.config().train(), flags_));
+  return absl::OkStatus();
+}
+
+absl::Status RankRun::OpenData() {
+  const v1::RunConfig& config = run_.config();
+  const fs::path cache =
+      fs::temp_directory_path() / absl::StrCat("varalign-data-", getuid());
+  ASSIGN_OR_RETURN(dataset_,
+                   OpenRunDataset(config.data().path(), "", cache, *client_));
+  if (!config.eval().path().empty()) {
+    ASSIGN_OR_RETURN(evaluation_, OpenRunDataset(config.eval().path(), "eval/",
+                                                 cache, *client_));
+  }
+  if (rule_.train_on() == v1::Objective::TRAIN_ON_CHOSEN &&
+      rule_.preset() != v1::Objective::PRESET_SFT &&
+      !dataset_->manifest().has_roles()) {
+    return base::WithExitCode(
+        absl::InvalidArgumentError(absl::StrCat(
+            "objective.train_on is chosen, but the data set has no roles: ",
+            config.data().path())),
+        base::kExitBadConfig);
+  }
+  ASSIGN_OR_RETURN(plan_, MakePlan(config, rule_, dataset_->manifest()));
+  ASSIGN_OR_RETURN(score_source_,
+                   ChooseScoreSource(config, rule_, dataset_->manifest(),
+                                     !flags_.reward_servers.empty()));
+  return absl::OkStatus();
+}
+
+absl::Status RankRun::OpenModel() {
+  const v1::RunConfig& config = run_.config();
+  const bool resumes = !run_.checkpoint().empty();
+  if (resumes) {
+    resumed_from_ =
+        CheckpointRoot() / checkpoint::CheckpointName(run_.checkpoint_step());
+  }
+  ASSIGN_OR_RETURN(parameters_,
+                   LoadParameters(resumes ? resumed_from_ / "model"
+                                          : fs::path(config.model().path()),
+                                  DtypeOf(config.train())));
+  done_.set_format_version(1);
+  done_.set_dataset_xxh3_128(dataset_->manifest_xxh3());
+  done_.set_num_parameters(static_cast<uint64_t>(parameters_->num_parameters));
+  if (resumes) {
+    ASSIGN_OR_RETURN(done_,
+                     OpenCheckpoint(resumed_from_, dataset_->manifest_xxh3(),
+                                    parameters_->num_parameters));
+    const auto threads = static_cast<uint32_t>(at::get_num_threads());
+    if (done_.world_size() != flags_.world_size || done_.threads() != threads ||
+        done_.cpu_model() != CpuModel()) {
+      base::LogWarning("resume_not_bitwise",
+                       {{"world_size", flags_.world_size},
+                        {"threads", threads},
+                        {"checkpoint_world_size", done_.world_size()},
+                        {"checkpoint_threads", done_.threads()}});
+    }
+  }
+  done_.set_world_size(flags_.world_size);
+  done_.set_threads(static_cast<uint32_t>(at::get_num_threads()));
+  done_.set_cpu_model(CpuModel());
+  saver_.emplace(CheckpointSaver::Options{.root = CheckpointRoot(),
+                                          .source_model = config.model().path(),
+                                          .world_size = flags_.world_size,
+                                          .keep = config.checkpoint().keep()},
+                 *client_);
+  return saver_->Prepare(parameters_->num_parameters);
+}
+
+// Checkpoint files of all ranks go into one directory: every rank must see the
+// file that the first one leaves there.
+absl::Status RankRun::ProveSharedDirectory(
+    CoordinatorRendezvous& rendezvous) const {
+  const fs::path proof = CheckpointRoot() / ".shared";
+  const std::string key = "run_directory";
+  if (is_first()) {
+    const std::string word = absl::StrCat(
+        flags_.incarnation, ".", flags_.generation, " pid ", getpid(), "\n");
+    RETURN_IF_ERROR(base::WriteFileAtomically(proof, word));
+    return rendezvous.Set(key, word);
+  }
+  ASSIGN_OR_RETURN(
+      const std::string word,
+      rendezvous.Get(key, FromProto(run_.config().collective().timeout())));
+  const auto seen = base::ReadFile(proof);
+  if (seen.ok() && *seen == word) return absl::OkStatus();
+  return base::WithExitCode(
+      absl::FailedPreconditionError(absl::StrCat(
+          "this host does not see the run directory that the other ranks "
+          "write to; put --runs on a shared file system: ",
+          run_.directory())),
+      base::kExitCannotCreate);
+}
+
+absl::Status RankRun::JoinGroup() {
+  const v1::CollectiveConfig& config = run_.config().collective();
+  if (flags_.world_size == 1) {
+    group_ = collective::LocalHub(1, FromProto(config.timeout())).Join(0);
+  } else {
+    CoordinatorRendezvous rendezvous(*client_, clock_);
+    RETURN_IF_ERROR(ProveSharedDirectory(rendezvous));
+    ASSIGN_OR_RETURN(group_, collective::MakeProcessGroup(
+                                 BackendOf(config),
+                                 {.rank = static_cast<int>(flags_.rank),
+                                  .size = static_cast<int>(flags_.world_size),
+                                  .interface = InterfaceOf(config, flags_),
+                                  .timeout = FromProto(config.timeout())},
+                                 rendezvous));
+  }
+  departure_.OnLeave([group = group_] { group->Abort(); });
+
+  const v1::TrainConfig& train = run_.config().train();
+  shards_.emplace(parameters_->flat, *group_);
+  state_ = MakeTrainState(*std::exchange(parameters_, std::nullopt), *shards_);
+  state_->adamw_options = {.beta1 = train.beta1(),
+                           .beta2 = train.beta2(),
+                           .epsilon = train.epsilon(),
+                           .weight_decay = train.weight_decay()};
+  state_->max_grad_norm = train.max_grad_norm();
+  if (resumed_from_.empty()) return absl::OkStatus();
+  return RestoreOptimizer(resumed_from_, *state_);
+}
+
+absl::StatusOr<std::unique_ptr<PairScorer>> RankRun::MakeScorer(
+    v1::Outputs outputs, const std::string& fingerprint) const {
+  return PairScorer::Create(
+      {.servers = flags_.reward_servers,
+       .timeout = FromProto(run_.config().scoring().timeout()),
+       .outputs = std::move(outputs),
+       .expected_fingerprint = fingerprint},
+      clock_, departure_, metrics_.reward_client_requests);
+}
+
+absl::StatusOr<v1::Constants> RankRun::ComputeConstants() {
+  const bool scores_all =
+      score_source_ == ScoreSource::kBefore ||
+      (score_source_ == ScoreSource::kAhead && objective::NeedsRewardSd(rule_));
+  if (!scores_all) return ConstantsFromColumns(*dataset_, rule_);
+  heartbeat_->SetPhase("scoring");
+  v1::Outputs outputs;
+  outputs.set_reward(objective::NeedsRewards(rule_));
+  outputs.set_logprob_sum(score_source_ == ScoreSource::kBefore &&
+                          objective::NeedsLogProbs(rule_));
+  ASSIGN_OR_RETURN(const auto scorer, MakeScorer(std::move(outputs), ""));
+  return ConstantsFromServer(
+      *dataset_, rule_, *scorer, [this](uint64_t done, uint64_t total) {
+        heartbeat_->SetProgress("scoring rows", done, total);
+      });
+}
+
+absl::Status RankRun::WarnBeforeStart(const v1::Constants& constants) {
+  objective::ZSetCounts counts = CountZSets(*dataset_, *plan_, rule_);
+  if (objective::NeedsRewardSd(rule_)) {
+    counts.reward_sd = constants.reward_sd();
+  }
+  const absl::Status checked = objective::CheckZSets(rule_, counts);
+  if (!checked.ok()) {
+    return base::WithExitCode(checked, base::kExitBadConfig);
+  }
+  for (const auto& warning : objective::PlanWarnings(rule_, counts)) {
+    RETURN_IF_ERROR(reporter_->Report(ToEvent(warning, done_.step())));
+    if (rule_.strict() && warning.severity == objective::Severity::kWarning) {
+      return StopStrictRun(warning);
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The first rank computes; the others wait in the call, not in a collective.
+absl::Status RankRun::FixConstants() {
+  std::optional<v1::Constants> computed;
+  if (is_first() && !run_.has_constants()) {
+    ASSIGN_OR_RETURN(computed, ComputeConstants());
+    RETURN_IF_ERROR(WarnBeforeStart(*computed));
+  }
+  ASSIGN_OR_RETURN(const v1::Constants fixed, client_->FixConstants(computed));
+  *run_.mutable_constants() = fixed;
+  done_.set_reward_sd(fixed.reward_sd());
+  done_.set_lambda_raw(fixed.lambda_raw());
+  rule_.set_lambda(fixed.lambda_raw());
+  rule_.set_lambda_unit(v1::Objective::LAMBDA_UNIT_RAW);
+  return absl::OkStatus();
+}
+
+absl::Status RankRun::ScoreHeldOut() {
+  if (!evaluation_.has_value()) return absl::OkStatus();
+  held_out_ = DealHeldOut(*evaluation_, flags_.rank, flags_.world_size);
+  const v1::DatasetManifest& manifest = evaluation_->manifest();
+  std::vector<objective::Score> scores;
+  std::vector<data::ExampleView> examples;
+  for (const HeldOutExample& held_out : held_out_) {
+    examples.push_back(held_out.example);
+    for (const data::RowView& row : held_out.example.rows) {
+      scores.push_back(
+          {.reward = row.reward.value_or(0),
+           .logprob_sum = row.logprob_sum.value_or(0),
+           .num_tokens = static_cast<uint32_t>(row.response.size())});
+    }
+  }
+  if (!manifest.has_rewards() || !manifest.has_logprobs()) {
+    if (flags_.reward_servers.empty()) {
+      return absl::UnavailableError(absl::StrCat(
+          "eval.path needs a reward and a reference log-probability for every "
+          "row: columns of the data set, or a reward server (varalign-worker "
+          "--reward-server HOST:PORT): ",
+          run_.config().eval().path()));
+    }
+    heartbeat_->SetPhase("scoring");
+    v1::Outputs outputs;
+    outputs.set_reward(true);
+    outputs.set_logprob_sum(true);
+    ASSIGN_OR_RETURN(
+        const auto scorer,
+        MakeScorer(std::move(outputs), run_.constants().reward_fingerprint()));
+    const uint64_t total = scores.size();
+    ASSIGN_OR_RETURN(scores, scorer->Score(examples, [&](uint64_t rows) {
+      heartbeat_->SetProgress("scoring held-out rows", rows, total);
+    }));
+  }
+  auto next = scores.begin();
+  for (HeldOutExample& held_out : held_out_) {
+    const auto count =
+        static_cast<std::ptrdiff_t>(held_out.example.rows.size());
+    held_out.scores.assign(next, next + count);
+    next += count;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RankRun::MakeSource() {
+  const StepContext context{.dataset = *dataset_,
+                            .plan = *plan_,
+                            .rule = rule_,
+                            .rank = flags_.rank,
+                            .world_size = flags_.world_size};
+  if (score_source_ == ScoreSource::kColumns) {
+    source_ = std::make_unique<ColumnStepSource>(context);
+    return absl::OkStatus();
+  }
+  v1::Open open;
+  open.set_run_id(flags_.run_id);
+  open.set_expected_fingerprint(run_.constants().reward_fingerprint());
+  *open.mutable_rule() = rule_;
+  const v1::ScoringConfig& scoring = run_.config().scoring();
+  ASSIGN_OR_RETURN(
+      weights_, WeightClient::Create({.servers = flags_.reward_servers,
+                                      .open = std::move(open),
+                                      .timeout = FromProto(scoring.timeout())},
+                                     clock_, departure_,
+                                     metrics_.reward_client_requests));
+  source_ = std::make_unique<StreamedStepSource>(
+      context, done_.step(), plan_->total_steps(),
+      std::max(scoring.prefetch_steps(), 1u), *weights_, clock_);
+  return absl::OkStatus();
+}
+
+absl::Status RankRun::Train() {
+  const auto report = [this](const auto& event) {
+    return is_first() ? reporter_->Report(event) : absl::OkStatus();
+  };
+  const v1::RunConfig& config = run_.config();
+  TrainingLoop loop(
+      {.context = {.dataset = *dataset_,
+                   .plan = *plan_,
+                   .rule = rule_,
+                   .rank = flags_.rank,
+                   .world_size = flags_.world_size},
+       .train = config.train(),
+       .total_steps = plan_->total_steps(),
+       .checkpoint_interval = config.checkpoint().interval_steps(),
+       .evaluation_interval = config.eval().interval_steps(),
+       .generation = flags_.generation,
+       .held_out = std::move(held_out_),
+       .evaluates = evaluation_.has_value(),
+       .optimum = {.is_known = rule_.response_source() ==
+                               v1::Objective::RESPONSE_SOURCE_ENUMERATED,
+                   .lambda_raw = run_.constants().lambda_raw()}},
+      done_, *source_, *group_, *shards_, *state_, metrics_, clock_,
+      {.report_step = report,
+       .report_evaluation = report,
+       .report_warning = report,
+       .save =
+           [this](const v1::TrainState& done, const TrainState& state) {
+             return saver_->Save(done, state);
+           },
+       .show_phase =
+           [this](const std::string& phase, uint64_t step) {
+             heartbeat_->SetPhase(phase);
+             heartbeat_->SetStep(step);
+           }});
+  LeaseKeeper leases(
+      done_.step(),
+      [this](uint64_t begin) {
+        return client_->LeaseSteps(begin, plan_->total_steps());
+      },
+      clock_, departure_);
+  return loop.Run(leases);
+}
+
+}  // namespace
+
+absl::Status RunRank(const RankFlags& flags, TrainerMetrics& metrics,
+                     const base::Clock& clock) {
+  const absl::Status status = RankRun(flags, metrics, clock).Run();
+  // A peer or the coordinator is gone; this rank is not to blame.
+  return absl::IsAborted(status)
+             ? base::WithExitCode(status, base::kExitUnavailable)
+             : status;
+}
+
+}  // namespace varalign::worker

@@ -1,0 +1,96 @@
+#include "worker/rule.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "base/exit_code.h"
+#include "base/status_macros.h"
+#include "objective/log_weights.h"
+
+namespace varalign::worker {
+namespace {
+
+absl::Status BadConfig(const std::string& message) {
+  return base::WithExitCode(absl::InvalidArgumentError(message),
+                            base::kExitBadConfig);
+}
+
+}  // namespace
+
+absl::StatusOr<ScoreSource> ChooseScoreSource(
+    const v1::RunConfig& config, const v1::Objective& rule,
+    const v1::DatasetManifest& manifest, bool has_reward_server) {
+  using Scoring = v1::ScoringConfig;
+  const bool lacks_rewards =
+      objective::NeedsRewards(rule) && !manifest.has_rewards();
+  const bool lacks_logprobs =
+      objective::NeedsLogProbs(rule) && !manifest.has_logprobs();
+  const bool complete = !lacks_rewards && !lacks_logprobs;
+  const bool needs_scores =
+      objective::NeedsRewards(rule) || objective::NeedsLogProbs(rule);
+  const Scoring::Mode mode = config.scoring().mode();
+  if (!needs_scores) return ScoreSource::kColumns;
+  if (mode == Scoring::MODE_COLUMNS && !complete) {
+    return BadConfig(absl::StrCat(
+        "scoring.mode is columns, but the data set has no ",
+        lacks_rewards ? "rewards" : "reference log-probabilities",
+        " for every row; use scoring.mode: auto with a reward server: ",
+        config.data().path()));
+  }
+  if (complete && mode != Scoring::MODE_BEFORE && mode != Scoring::MODE_AHEAD) {
+    return ScoreSource::kColumns;
+  }
+  if (!has_reward_server) {
+    return absl::UnavailableError(
+        "the objective needs scores that the data set does not have, and this "
+        "worker knows no reward server; start it with --reward-server "
+        "HOST:PORT");
+  }
+  return mode == Scoring::MODE_AHEAD ? ScoreSource::kAhead
+                                     : ScoreSource::kBefore;
+}
+
+absl::StatusOr<data::Plan> MakePlan(const v1::RunConfig& config,
+                                    const v1::Objective& rule,
+                                    const v1::DatasetManifest& manifest) {
+  const v1::TrainConfig& train = config.train();
+  const uint64_t block = rule.z().block() > 0 ? rule.z().block()
+                                              : data::DefaultBlockExamples(
+                                                    manifest.min_responses(),
+                                                    train.global_batch());
+  auto plan = data::Plan::Create({.num_examples = manifest.num_examples(),
+                                  .block_examples = block,
+                                  .batch_examples = train.global_batch(),
+                                  .epochs = train.epochs(),
+                                  .max_steps = train.max_steps(),
+                                  .seed = train.seed()});
+  if (absl::IsInvalidArgument(plan.status())) {
+    return BadConfig(std::string(plan.status().message()));
+  }
+  return plan;
+}
+
+objective::ZSetCounts CountZSets(const data::Dataset& dataset,
+                                 const data::Plan& plan,
+                                 const v1::Objective& rule) {
+  objective::ZSetCounts counts;
+  // Every Z-block occurs once in an epoch.
+  for (uint64_t step = 0; step < plan.steps_per_epoch(); ++step) {
+    for (const std::vector<uint64_t>& block : plan.At(step).blocks) {
+      std::vector<uint32_t> num_responses;
+      for (const uint64_t index : block) {
+        num_responses.push_back(
+            static_cast<uint32_t>(dataset.example(index).rows.size()));
+        counts.rows_without_rival += num_responses.back() == 1;
+      }
+      for (const auto& z_set : objective::ZSets(num_responses, rule)) {
+        counts.rows += z_set.size();
+        counts.trivial_rows += z_set.size() == 1;
+        ++counts.z_sets;
+      }
+    }
+  }
+  return counts;
+}
+
+}  // namespace varalign::worker

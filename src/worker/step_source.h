@@ -1,0 +1,70 @@
+// Where the steps of a rank come from: the batch with the weights of its rows.
+#ifndef VARALIGN_WORKER_STEP_SOURCE_H_
+#define VARALIGN_WORKER_STEP_SOURCE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "objective/weight_statistics.h"
+#include "worker/step_batch.h"
+
+namespace varalign::worker {
+
+struct PreparedStep {
+  StepBatch batch;
+  // [rows of the batch]; NaN for rows that this rank neither trains nor
+  // reports on.
+  std::vector<double> log_weights;
+  // Of the Z-sets that this rank reports on.
+  objective::WeightStatistics statistics;
+  absl::Duration weight_wait;
+};
+
+class StepSource {
+ public:
+  virtual ~StepSource() = default;
+
+  // Steps are taken one after another. Blocks until the weights are there.
+  //   DataLoss          a score is missing or not finite
+  //   DeadlineExceeded  the weights did not arrive in time
+  virtual absl::StatusOr<PreparedStep> Take(uint64_t step) = 0;
+};
+
+// What all sources know.
+struct StepContext {
+  const data::Dataset& dataset;
+  const data::Plan& plan;
+  v1::Objective rule;  // resolved, lambda in the reward's own unit
+  uint32_t rank = 0;
+  uint32_t world_size = 1;
+};
+
+// Does this rank need the weight of `row`, to train it or to report on its
+// Z-set?
+bool NeedsWeight(const StepBatch& batch, const BatchRow& row, uint32_t rank);
+
+// Puts the weights of a whole Z-set into `step`, and its statistics if this
+// rank reports on it. Codes as objective::WeightStatistics::AddZSet.
+absl::Status AddZSet(const StepContext& context, size_t z_set,
+                     const std::vector<objective::Score>& scores,
+                     const objective::ZSetWeights& weights, PreparedStep& step);
+
+// Weights from columns of the data set, formed here by `objective`. Without
+// columns for an objective that needs no scores.
+class ColumnStepSource final : public StepSource {
+ public:
+  // What `context` refers to outlives the source.
+  explicit ColumnStepSource(StepContext context)
+      : context_(std::move(context)) {}
+
+  absl::StatusOr<PreparedStep> Take(uint64_t step) override;
+
+ private:
+  const StepContext context_;
+};
+
+}  // namespace varalign::worker
+
+#endif  // VARALIGN_WORKER_STEP_SOURCE_H_

@@ -1,0 +1,47 @@
+// One optimizer step, the heart of the worker.
+#ifndef VARALIGN_WORKER_TRAINER_H_
+#define VARALIGN_WORKER_TRAINER_H_
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "collective/process_group.h"
+#include "model/parameters.h"
+#include "objective/weight_statistics.h"
+#include "optim/adamw.h"
+#include "worker/flat_shards.h"
+#include "worker/local_batch.h"
+
+namespace varalign::worker {
+
+// What a step changes. `adamw.master` is this rank's slice of
+// `parameters.flat` itself: an update needs no copy.
+struct TrainState {
+  model::Parameters parameters;
+  optim::AdamWState adamw;
+  optim::AdamWOptions adamw_options;
+  double max_grad_norm = 0;  // 0: off
+};
+
+// Zero moments; gives the parameters their gradients.
+TrainState MakeTrainState(model::Parameters parameters,
+                          const FlatShards& shards);
+
+struct StepOutcome {
+  double loss = 0;       // sum(w nll) / D over all ranks
+  double grad_norm = 0;  // of the reduced gradient over D, before clipping
+  bool skipped = false;  // the norm was not finite: parameters unchanged
+  uint64_t tokens = 0;   // over all ranks
+  objective::WeightStatistics statistics;  // over all ranks
+};
+
+// Every rank calls it for the same step. Any error: a peer is gone, and `state`
+// may be half updated.
+absl::StatusOr<StepOutcome> TrainStep(const LocalBatch& batch,
+                                      double learning_rate,
+                                      collective::ProcessGroup& group,
+                                      FlatShards& shards, TrainState& state);
+
+}  // namespace varalign::worker
+
+#endif  // VARALIGN_WORKER_TRAINER_H_

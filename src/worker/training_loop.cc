@@ -1,0 +1,213 @@
+#include "worker/training_loop.h"
+
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/exit_code.h"
+#include "base/logging.h"
+#include "base/status_macros.h"
+
+namespace varalign::worker {
+namespace {
+
+// So many steps without an update in a row end the run.
+constexpr int kMaxSkippedInARow = 3;
+// Rows after which the weights' statistics are looked at for warnings.
+constexpr uint64_t kRowsOfAWarning = 64;
+
+optim::ScheduleOptions ScheduleOf(const v1::TrainConfig& train,
+                                  uint64_t total_steps) {
+  optim::Shape shape = optim::Shape::kCosine;
+  if (train.schedule() == v1::TrainConfig::SCHEDULE_LINEAR) {
+    shape = optim::Shape::kLinear;
+  } else if (train.schedule() == v1::TrainConfig::SCHEDULE_CONSTANT) {
+    shape = optim::Shape::kConstant;
+  }
+  return {.shape = shape,
+          .peak = train.learning_rate(),
+          .warmup_steps = static_cast<uint64_t>(
+              std::ceil(train.warmup() * static_cast<double>(total_steps))),
+          .total_steps = total_steps};
+}
+
+v1::WeightStatistics ToProto(const objective::WeightMetrics& metrics) {
+  v1::WeightStatistics proto;
+  proto.set_ess_ratio(metrics.ess_ratio.value_or(0));
+  proto.set_ess_norm(metrics.ess_norm.value_or(0));
+  proto.set_max(metrics.max.value_or(0));
+  proto.set_mean(metrics.mean.value_or(0));
+  proto.set_length_correlation(metrics.length_corr.value_or(0));
+  proto.set_reward_mean(metrics.reward_mean.value_or(0));
+  proto.set_weighted_reward_mean(metrics.weighted_reward_mean.value_or(0));
+  proto.set_log_z_mean(metrics.log_z_mean.value_or(0));
+  proto.set_trivial_rows(metrics.trivial_z_rows);
+  proto.set_small_share(metrics.small_share.value_or(0));
+  proto.set_kl(metrics.kl.value_or(0));
+  proto.set_clipped_share(metrics.clipped_share.value_or(0));
+  return proto;
+}
+
+}  // namespace
+
+v1::WarningEvent ToEvent(const objective::Warning& warning, uint64_t step) {
+  v1::WarningEvent event;
+  event.set_code(warning.code);
+  event.set_message(warning.message);
+  event.set_step(step);
+  return event;
+}
+
+absl::Status StopStrictRun(const objective::Warning& warning) {
+  return base::WithExitCode(absl::FailedPreconditionError(absl::StrCat(
+                                "stopped because objective.strict is set: ",
+                                warning.code, ": ", warning.message)),
+                            base::kExitStopped);
+}
+
+TrainingLoop::TrainingLoop(LoopOptions options, v1::TrainState done,
+                           StepSource& source, collective::ProcessGroup& group,
+                           FlatShards& shards, TrainState& state,
+                           TrainerMetrics& metrics, const base::Clock& clock,
+                           LoopOutputs outputs)
+    : options_(std::move(options)),
+      schedule_(ScheduleOf(options_.train, options_.total_steps)),
+      source_(source),
+      group_(group),
+      shards_(shards),
+      state_(state),
+      metrics_(metrics),
+      clock_(clock),
+      outputs_(std::move(outputs)),
+      done_(std::move(done)),
+      saved_step_(done_.step()) {}
+
+absl::Status TrainingLoop::Run(LeaseKeeper& leases) {
+  // A resumed run was evaluated when it began.
+  if (done_.step() == 0) RETURN_IF_ERROR(EvaluateNow());
+  while (true) {
+    outputs_.show_phase("training", done_.step());
+    ASSIGN_OR_RETURN(const Permit permit, leases.Await(done_.step()));
+    if (permit == Permit::kSaveAndStop) {
+      RETURN_IF_ERROR(SaveIfNew());
+      return absl::CancelledError(
+          absl::StrCat("cancelled after step ", done_.step()));
+    }
+    if (permit == Permit::kFinish) {
+      RETURN_IF_ERROR(SaveIfNew());
+      return EvaluateNow();
+    }
+    RETURN_IF_ERROR(Step());
+    const uint64_t step = done_.step();
+    if (step == options_.total_steps) continue;
+    const auto due = [step](uint64_t interval) {
+      return interval > 0 && step % interval == 0;
+    };
+    if (due(options_.checkpoint_interval)) RETURN_IF_ERROR(SaveIfNew());
+    if (due(options_.evaluation_interval)) RETURN_IF_ERROR(EvaluateNow());
+  }
+}
+
+absl::Status TrainingLoop::Step() {
+  const absl::Duration begin = clock_.MonotonicNow();
+  const double learning_rate = optim::LearningRate(done_.step(), schedule_);
+  ASSIGN_OR_RETURN(const PreparedStep prepared, source_.Take(done_.step()));
+  const LocalBatch batch = MakeLocalBatch(options_.context, prepared,
+                                          options_.train.micro_batch_tokens(),
+                                          state_.parameters.flat.scalar_type());
+  ASSIGN_OR_RETURN(const StepOutcome outcome,
+                   TrainStep(batch, learning_rate, group_, shards_, state_));
+
+  const v1::StepReport report =
+      ReportOf(outcome, prepared, learning_rate, clock_.MonotonicNow() - begin);
+  metrics_.Observe(report);
+  RETURN_IF_ERROR(outputs_.report_step(report));
+  RETURN_IF_ERROR(Count(outcome, prepared));
+  return Warn(outcome);
+}
+
+absl::Status TrainingLoop::Count(const StepOutcome& outcome,
+                                 const PreparedStep& prepared) {
+  done_.set_step(done_.step() + 1);
+  done_.set_tokens(done_.tokens() + outcome.tokens);
+  done_.set_rows(done_.rows() + prepared.batch.planned.trained_rows);
+  done_.set_updates(static_cast<uint64_t>(state_.adamw.updates));
+  done_.set_skipped_steps(done_.skipped_steps() + outcome.skipped);
+  skipped_in_a_row_ = outcome.skipped ? skipped_in_a_row_ + 1 : 0;
+  if (skipped_in_a_row_ < kMaxSkippedInARow) return absl::OkStatus();
+  return base::WithExitCode(
+      absl::FailedPreconditionError(
+          absl::StrCat("gradients were not finite in ", kMaxSkippedInARow,
+                       " steps in a row, the last was step ", done_.step() - 1,
+                       "; resume from the newest checkpoint with a smaller "
+                       "train.learning_rate")),
+      base::kExitStopped);
+}
+
+v1::StepReport TrainingLoop::ReportOf(const StepOutcome& outcome,
+                                      const PreparedStep& prepared,
+                                      double learning_rate,
+                                      absl::Duration elapsed) const {
+  const StepBatch& batch = prepared.batch;
+  const double seconds = absl::ToDoubleSeconds(elapsed);
+  v1::StepReport report;
+  report.set_step(batch.plan.step);
+  report.set_epoch(batch.plan.epoch);
+  report.set_block_begin(batch.plan.block_begin);
+  report.set_block_end(batch.plan.block_end);
+  report.set_examples(batch.examples.size());
+  report.set_rows(batch.planned.trained_rows);
+  report.set_tokens(outcome.tokens);
+  report.set_loss(outcome.loss);
+  report.set_grad_norm(outcome.grad_norm);
+  report.set_learning_rate(learning_rate);
+  report.set_seconds(seconds);
+  report.set_weight_wait_seconds(absl::ToDoubleSeconds(prepared.weight_wait));
+  report.set_skipped(outcome.skipped);
+  *report.mutable_weights() = ToProto(outcome.statistics.Metrics());
+  report.set_generation(options_.generation);
+  report.set_tokens_per_second(static_cast<double>(outcome.tokens) /
+                               std::max(seconds, 1e-9));
+  return report;
+}
+
+// The statistics are equal on all ranks, so all of them stop, or none.
+absl::Status TrainingLoop::Warn(const StepOutcome& outcome) {
+  recent_.Merge(outcome.statistics);
+  const objective::WeightMetrics metrics = recent_.Metrics();
+  if (metrics.rows < kRowsOfAWarning) return absl::OkStatus();
+  recent_ = objective::WeightStatistics();
+  const v1::Objective& rule = options_.context.rule;
+  for (const auto& warning : objective::MetricWarnings(rule, metrics)) {
+    if (!warned_.insert(warning.code).second) continue;
+    RETURN_IF_ERROR(
+        outputs_.report_warning(ToEvent(warning, done_.step() - 1)));
+    if (rule.strict() && warning.severity == objective::Severity::kWarning) {
+      return StopStrictRun(warning);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TrainingLoop::SaveIfNew() {
+  if (done_.step() == saved_step_) return absl::OkStatus();
+  outputs_.show_phase("saving", done_.step());
+  const absl::Duration begin = clock_.MonotonicNow();
+  RETURN_IF_ERROR(outputs_.save(done_, state_));
+  saved_step_ = done_.step();
+  metrics_.checkpoints.Increment();
+  metrics_.checkpoint_seconds.Observe(
+      absl::ToDoubleSeconds(clock_.MonotonicNow() - begin));
+  return absl::OkStatus();
+}
+
+absl::Status TrainingLoop::EvaluateNow() {
+  if (!options_.evaluates) return absl::OkStatus();
+  outputs_.show_phase("evaluating", done_.step());
+  ASSIGN_OR_RETURN(const v1::EvaluationReport report,
+                   Evaluate(options_.held_out, state_.parameters,
+                            options_.optimum, done_.step(), group_));
+  return outputs_.report_evaluation(report);
+}
+
+}  // namespace varalign::worker

@@ -1,0 +1,286 @@
+#include "worker/weight_lane.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/logging.h"
+#include "base/status_macros.h"
+#include "rpc/backoff.h"
+#include "rpc/call.h"
+#include "rpc/channel.h"
+#include "rpc/status.h"
+#include "worker/duration.h"
+
+namespace varalign::worker {
+namespace {
+
+// A stream lives as long as the run; it is opened again after that.
+constexpr absl::Duration kStreamLifetime = absl::Hours(24);
+constexpr absl::Duration kPoll = absl::Milliseconds(200);
+constexpr rpc::BackoffOptions kReconnect = {.max = absl::Seconds(5),
+                                            .budget = absl::InfiniteDuration()};
+
+bool MaySucceedLater(const absl::Status& status) {
+  return rpc::IsRetryable(status) || absl::IsResourceExhausted(status) ||
+         absl::IsCancelled(status);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<WeightLane>> WeightLane::Start(
+    Options options, OnAnswer on_answer, OnLost on_lost,
+    const base::Clock& clock) {
+  ASSIGN_OR_RETURN(const auto channel,
+                   rpc::MakeChannel(options.server, rpc::kScoreChannel));
+  return std::unique_ptr<WeightLane>(new WeightLane(
+      std::move(options), std::move(on_answer), std::move(on_lost), clock,
+      v1::ScoringService::NewStub(channel)));
+}
+
+WeightLane::WeightLane(Options options, OnAnswer on_answer, OnLost on_lost,
+                       const base::Clock& clock,
+                       std::unique_ptr<v1::ScoringService::Stub> stub)
+    : options_(std::move(options)),
+      on_answer_(std::move(on_answer)),
+      on_lost_(std::move(on_lost)),
+      clock_(clock),
+      stub_(std::move(stub)),
+      thread_([this] { Run(); }) {}
+
+WeightLane::~WeightLane() {
+  Stop();
+  Join();
+}
+
+void WeightLane::Join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void WeightLane::Stop() {
+  absl::MutexLock lock(&mutex_);
+  stopping_ = true;
+  if (context_ != nullptr) context_->TryCancel();
+}
+
+void WeightLane::Send(WeightJob job) {
+  absl::MutexLock lock(&mutex_);
+  const uint64_t ticket = job.ticket;
+  waiting_.emplace(ticket, std::move(job));
+}
+
+std::optional<uint64_t> WeightLane::Ready() const {
+  const absl::Duration now = clock_.MonotonicNow();
+  for (const auto& [ticket, job] : waiting_) {
+    const auto held = not_before_.find(ticket);
+    if (held != not_before_.end() && held->second > now) continue;
+    // In the order of tickets: later groups do not overtake for their size.
+    const bool fits =
+        under_way_.empty() || tokens_under_way_ + job.tokens <= credit_;
+    return fits ? std::optional(ticket) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
+void WeightLane::TakeBack() {
+  for (auto& [id, job] : under_way_) {
+    const uint64_t ticket = job.ticket;
+    ++job.attempts;
+    waiting_.emplace(ticket, std::move(job));
+  }
+  under_way_.clear();
+  tokens_under_way_ = 0;
+}
+
+void WeightLane::Run() {
+  rpc::Retrier retrier(kReconnect, options_.seed);
+  while (true) {
+    {
+      absl::MutexLock lock(&mutex_);
+      const auto wanted = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+        return stopping_ || !waiting_.empty();
+      };
+      mutex_.Await(absl::Condition(&wanted));
+      if (stopping_) return;
+    }
+    const absl::Status ended = Serve();
+    std::map<uint64_t, WeightJob> jobs;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (stopping_) return;
+      TakeBack();
+      if (answered_) retrier.Reset();
+      answered_ = false;
+      jobs.swap(waiting_);
+      not_before_.clear();
+    }
+    const bool hopeless = !ended.ok() && !MaySucceedLater(ended);
+    if (hopeless || !on_lost_(jobs)) {
+      absl::MutexLock lock(&mutex_);
+      waiting_.merge(jobs);
+    }
+    if (hopeless) {
+      FailAll(ended);
+      continue;
+    }
+    FailLate();
+    if (ended.ok()) continue;
+    base::LogWarning("reward_stream_lost",
+                     {{"server", options_.server},
+                      {"reason", std::string(ended.message())}});
+    const absl::Duration delay =
+        retrier.NextDelay(clock_.MonotonicNow()).value_or(kReconnect.max);
+    absl::MutexLock lock(&mutex_);
+    const auto stopping = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return stopping_;
+    };
+    mutex_.AwaitWithTimeout(absl::Condition(&stopping), delay);
+  }
+}
+
+absl::Status WeightLane::Serve() {
+  grpc::ClientContext context;
+  rpc::SetDeadline(context, kStreamLifetime);
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopping_) return absl::OkStatus();
+    context_ = &context;
+    broken_ = draining_ = false;
+    last_group_id_ = 0;
+  }
+  const std::unique_ptr<Stream> stream = stub_->StreamWeights(&context);
+  if (const absl::Status opened = OpenStream(*stream); opened.ok()) {
+    std::thread reader([this, &stream] { ReadAnswers(*stream); });
+    WriteJobs(*stream);
+    stream->WritesDone();
+    reader.join();
+  }
+  const absl::Status finished = rpc::FromGrpc(stream->Finish());
+  absl::MutexLock lock(&mutex_);
+  context_ = nullptr;
+  return finished;
+}
+
+// The caller reads the reason from Finish.
+absl::Status WeightLane::OpenStream(Stream& stream) {
+  v1::WeightRequest request;
+  *request.mutable_open() = options_.open;
+  v1::WeightResponse response;
+  if (!stream.Write(request) || !stream.Read(&response) ||
+      !response.has_opened()) {
+    return absl::UnavailableError("the stream was not opened");
+  }
+  absl::MutexLock lock(&mutex_);
+  credit_ = response.opened().token_credit();
+  return absl::OkStatus();
+}
+
+void WeightLane::WriteJobs(Stream& stream) {
+  while (true) {
+    v1::WeightRequest request;
+    {
+      absl::MutexLock lock(&mutex_);
+      const auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+        return stopping_ || broken_ || draining_ || Ready().has_value();
+      };
+      mutex_.AwaitWithTimeout(absl::Condition(&ready), kPoll);
+      if (stopping_ || broken_ || draining_) return;
+      const std::optional<uint64_t> ticket = Ready();
+      if (!ticket.has_value()) continue;
+      auto node = waiting_.extract(*ticket);
+      WeightJob& job = node.mapped();
+      *request.mutable_group() = job.group;
+      request.mutable_group()->set_group_id(++last_group_id_);
+      *request.mutable_group()->mutable_deadline() =
+          ToProto(clock_.WallNow() + (job.give_up_at - clock_.MonotonicNow()));
+      tokens_under_way_ += job.tokens;
+      under_way_.emplace(last_group_id_, std::move(job));
+    }
+    if (!stream.Write(request)) return;
+  }
+}
+
+void WeightLane::ReadAnswers(Stream& stream) {
+  v1::WeightResponse response;
+  while (stream.Read(&response)) Take(response);
+  absl::MutexLock lock(&mutex_);
+  broken_ = true;
+}
+
+void WeightLane::Take(const v1::WeightResponse& response) {
+  if (response.has_error()) return TakeError(response.error());
+  uint64_t ticket = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    answered_ = true;
+    if (response.has_draining()) draining_ = true;
+    if (!response.has_weights()) return;
+    const auto found = under_way_.find(response.weights().group_id());
+    if (found == under_way_.end()) return;
+    ticket = found->second.ticket;
+    tokens_under_way_ -= found->second.tokens;
+    under_way_.erase(found);
+  }
+  on_answer_(ticket, response.weights());
+}
+
+void WeightLane::TakeError(const v1::GroupError& error) {
+  const absl::Status status(
+      static_cast<absl::StatusCode>(error.code()),
+      absl::StrCat("reward server ", options_.server, ": ", error.message()));
+  uint64_t ticket = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    auto node = under_way_.extract(error.group_id());
+    if (node.empty()) return;
+    WeightJob& job = node.mapped();
+    ticket = job.ticket;
+    tokens_under_way_ -= job.tokens;
+    const absl::Duration now = clock_.MonotonicNow();
+    if (MaySucceedLater(status) && now < job.give_up_at) {
+      not_before_[ticket] =
+          now + rpc::BackoffDelay(kReconnect, ++job.attempts, ticket);
+      waiting_.emplace(ticket, std::move(job));
+      return;
+    }
+  }
+  on_answer_(ticket, status);
+}
+
+void WeightLane::FailLate() {
+  std::vector<uint64_t> late;
+  {
+    absl::MutexLock lock(&mutex_);
+    const absl::Duration now = clock_.MonotonicNow();
+    for (auto job = waiting_.begin(); job != waiting_.end();) {
+      if (job->second.give_up_at > now) {
+        ++job;
+        continue;
+      }
+      late.push_back(job->first);
+      job = waiting_.erase(job);
+    }
+  }
+  for (const uint64_t ticket : late) {
+    on_answer_(ticket,
+               absl::UnavailableError(absl::StrCat(
+                   "reward server does not answer: ", options_.server)));
+  }
+}
+
+void WeightLane::FailAll(const absl::Status& status) {
+  std::map<uint64_t, WeightJob> jobs;
+  {
+    absl::MutexLock lock(&mutex_);
+    jobs.swap(waiting_);
+  }
+  for (const auto& [ticket, job] : jobs) {
+    on_answer_(ticket,
+               absl::Status(status.code(),
+                            absl::StrCat("reward server ", options_.server,
+                                         ": ", status.message())));
+  }
+}
+
+}  // namespace varalign::worker
