@@ -1,0 +1,139 @@
+#include "model/elementwise.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include "model/linear.h"
+#include "tests/model/plain_decoder.h"
+
+namespace varalign::model {
+namespace {
+
+constexpr int64_t kRows = 301;
+constexpr int64_t kWidth = 43;
+constexpr double kEps = 1e-5;
+
+at::Tensor Leaf(const at::Tensor& tensor) {
+  return tensor.clone().requires_grad_();
+}
+
+at::Tensor Normals(at::IntArrayRef shape, at::ScalarType dtype = at::kDouble) {
+  return at::randn(shape, at::TensorOptions().dtype(dtype));
+}
+
+void ExpectNear(const at::Tensor& a, const at::Tensor& b, double tolerance) {
+  EXPECT_LT((a - b).abs().max().item<double>(), tolerance);
+}
+
+TEST(AddNormTest, EqualsThePlainForm) {
+  const at::Tensor residual = Normals({kRows, kWidth});
+  const at::Tensor delta = Normals({kRows, kWidth});
+  const at::Tensor weight = Normals({kWidth});
+  const at::Tensor dx = Normals({kRows, kWidth});
+  const at::Tensor dy = Normals({kRows, kWidth});
+  at::Tensor ours[] = {Leaf(residual), Leaf(delta), Leaf(weight)};
+  at::Tensor plain[] = {Leaf(residual), Leaf(delta), Leaf(weight)};
+  const auto [x, y] = AddNorm(ours[0], ours[1], ours[2], kEps);
+  const auto [px, py] = PlainAddNorm(plain[0], plain[1], plain[2], kEps);
+  ExpectNear(x, px, 1e-15);
+  ExpectNear(y, py, 1e-13);
+  ((x * dx).sum() + (y * dy).sum()).backward();
+  ((px * dx).sum() + (py * dy).sum()).backward();
+  for (int i = 0; i < 3; ++i) {
+    ExpectNear(ours[i].grad(), plain[i].grad(), 1e-11);
+  }
+}
+
+TEST(AddNormTest, WorksWithoutDeltaAndWithoutUserOfTheSum) {
+  const at::Tensor residual = Normals({kRows, kWidth});
+  const at::Tensor weight = Normals({kWidth});
+  const at::Tensor ours = Leaf(residual);
+  const at::Tensor plain = Leaf(residual);
+  const at::Tensor dy = Normals({kRows, kWidth});
+  AddNorm(ours, {}, weight, kEps).second.backward(dy);
+  PlainAddNorm(plain, {}, weight, kEps).second.backward(dy);
+  ExpectNear(ours.grad(), plain.grad(), 1e-12);
+}
+
+TEST(AddNormTest, GradientBitsDoNotDependOnThreads) {
+  const at::Tensor residual = Normals({kRows, kWidth}, at::kFloat);
+  const at::Tensor weight = Normals({kWidth}, at::kFloat);
+  const int threads = at::get_num_threads();
+  std::vector<at::Tensor> gradients;
+  for (const int count : {1, 2, 3}) {
+    at::set_num_threads(count);
+    const at::Tensor leaf = Leaf(weight);
+    AddNorm(residual, {}, leaf, kEps).second.backward(residual);
+    gradients.push_back(leaf.grad());
+  }
+  at::set_num_threads(threads);
+  EXPECT_TRUE(at::equal(gradients[0], gradients[1]));
+  EXPECT_TRUE(at::equal(gradients[0], gradients[2]));
+}
+
+TEST(SwiGluTest, EqualsThePlainForm) {
+  const at::Tensor gate_up = Normals({kRows, 2 * kWidth}) * 4;
+  const at::Tensor dout = Normals({kRows, kWidth});
+  const at::Tensor ours = Leaf(gate_up);
+  const at::Tensor plain = Leaf(gate_up);
+  const at::Tensor out = SwiGlu(ours);
+  const at::Tensor expected = PlainSwiGlu(plain);
+  ExpectNear(out, expected, 1e-13);
+  out.backward(dout);
+  expected.backward(dout);
+  ExpectNear(ours.grad(), plain.grad(), 1e-12);
+}
+
+TEST(SwiGluTest, Float32SurvivesLargeGates) {
+  const at::Tensor gate_up =
+      at::tensor({-200.0f, 200.0f, -30.0f, 1.0f, 2.0f, 3.0f}).view({1, 6});
+  const at::Tensor ours = Leaf(gate_up);
+  const at::Tensor out = SwiGlu(ours);
+  ExpectNear(out, PlainSwiGlu(gate_up), 1e-6);
+  out.sum().backward();
+  EXPECT_TRUE(at::isfinite(ours.grad()).all().item<bool>());
+}
+
+TEST(LinearTest, AddsTheWeightGradientToTheMemoryThatIsThere) {
+  const at::Tensor x = Leaf(Normals({kRows, kWidth}));
+  const at::Tensor weight = Leaf(Normals({17, kWidth}));
+  const at::Tensor dy = Normals({kRows, 17});
+  Linear(x, weight).backward(dy);
+  ExpectNear(weight.grad(), dy.t().mm(x.detach()), 1e-11);
+  ExpectNear(x.grad(), dy.mm(weight.detach()), 1e-11);
+  const void* memory = weight.grad().data_ptr();
+  Linear(x, weight).backward(dy);
+  EXPECT_EQ(weight.grad().data_ptr(), memory);
+  ExpectNear(weight.grad(), 2 * dy.t().mm(x.detach()), 1e-11);
+}
+
+TEST(EmbedTest, AddsRowsOfRepeatedTokens) {
+  const at::Tensor weight = Leaf(Normals({5, 3}));
+  const at::Tensor tokens = at::tensor({4, 0, 4}).to(at::kLong);
+  for (int i = 1; i <= 2; ++i) {
+    Embed(tokens, weight).backward(at::ones({3, 3}, at::kDouble));
+    EXPECT_EQ(weight.grad()[4].sum().item<double>(), 6.0 * i);
+    EXPECT_EQ(weight.grad()[0].sum().item<double>(), 3.0 * i);
+    EXPECT_EQ(weight.grad()[1].sum().item<double>(), 0);
+  }
+}
+
+// A row moved through every position of a tile, and of the second tile, gives
+// the same bits.
+TEST(TiledLinearTest, BitsDoNotDependOnThePositionInATile) {
+  const at::Tensor weight = Normals({219, 128}, at::kFloat);
+  const at::Tensor row = Normals({1, 128}, at::kFloat);
+  at::Tensor x = Normals({2 * kTileRows, 128}, at::kFloat);
+  x.narrow(0, 0, 1).copy_(row);
+  const at::Tensor expected = TiledLinear(x, weight).narrow(0, 0, 1).clone();
+  for (int64_t i = 0; i < x.size(0); ++i) {
+    at::Tensor moved = Normals({2 * kTileRows, 128}, at::kFloat);
+    moved.narrow(0, i, 1).copy_(row);
+    ASSERT_TRUE(at::equal(TiledLinear(moved, weight).narrow(0, i, 1), expected))
+        << "position " << i;
+  }
+}
+
+}  // namespace
+}  // namespace varalign::model

@@ -1,0 +1,104 @@
+#include "tests/model/plain_decoder.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+namespace varalign::model {
+namespace {
+
+// x [L, heads, dim], tables [L, 1, dim / 2].
+at::Tensor PlainRotate(const at::Tensor& x, const at::Tensor& cos,
+                       const at::Tensor& sin) {
+  const std::vector<at::Tensor> halves = x.chunk(2, -1);
+  return at::cat(
+      {halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin},
+      -1);
+}
+
+// qkv [L, heads + 2 kv_heads, dim] of one sequence -> [L, heads * dim].
+at::Tensor OneSequence(const at::Tensor& qkv, const AttentionLayout& layout) {
+  const int64_t length = qkv.size(0);
+  const int64_t group = layout.heads / layout.kv_heads;
+  const at::Tensor cos = layout.rotary.cos.narrow(0, 0, length).unsqueeze(1);
+  const at::Tensor sin = layout.rotary.sin.narrow(0, 0, length).unsqueeze(1);
+  const at::Tensor q =
+      PlainRotate(qkv.narrow(1, 0, layout.heads), cos, sin).transpose(0, 1);
+  const at::Tensor k =
+      PlainRotate(qkv.narrow(1, layout.heads, layout.kv_heads), cos, sin)
+          .transpose(0, 1)
+          .repeat_interleave(group, 0);
+  const at::Tensor v =
+      qkv.narrow(1, layout.heads + layout.kv_heads, layout.kv_heads)
+          .transpose(0, 1)
+          .repeat_interleave(group, 0);
+  const at::Tensor hidden =
+      at::ones({length, length}, at::TensorOptions().dtype(at::kBool)).triu(1);
+  const at::Tensor scores = at::matmul(q, k.transpose(1, 2)) /
+                            std::sqrt(static_cast<double>(layout.dim));
+  const at::Tensor p = at::softmax(
+      scores.masked_fill(hidden, -std::numeric_limits<double>::infinity()), -1);
+  return at::matmul(p, v).transpose(0, 1).reshape(
+      {length, layout.heads * layout.dim});
+}
+
+}  // namespace
+
+std::pair<at::Tensor, at::Tensor> PlainAddNorm(const at::Tensor& residual,
+                                               const at::Tensor& delta,
+                                               const at::Tensor& weight,
+                                               double eps) {
+  const at::Tensor x = delta.defined() ? residual + delta : residual * 1;
+  const at::Tensor r = at::rsqrt(at::mean(x * x, {-1}, true) + eps);
+  return {x, x * r * weight};
+}
+
+at::Tensor PlainSwiGlu(const at::Tensor& gate_up) {
+  const std::vector<at::Tensor> halves = gate_up.chunk(2, -1);
+  return at::silu(halves[0]) * halves[1];
+}
+
+at::Tensor PlainAttention(const at::Tensor& qkv,
+                          const AttentionLayout& layout) {
+  const at::Tensor heads =
+      qkv.view({qkv.size(0), layout.heads + 2 * layout.kv_heads, layout.dim});
+  std::vector<at::Tensor> parts;
+  for (size_t s = 0; s + 1 < layout.cu_seqlens.size(); ++s) {
+    const int64_t begin = layout.cu_seqlens[s];
+    parts.push_back(OneSequence(
+        heads.narrow(0, begin, layout.cu_seqlens[s + 1] - begin), layout));
+  }
+  const int64_t tail = qkv.size(0) - layout.cu_seqlens.back();
+  parts.push_back(at::zeros({tail, layout.heads * layout.dim}, qkv.options()));
+  return at::cat(parts);
+}
+
+at::Tensor PlainForward(const Parameters& parameters, const at::Tensor& tokens,
+                        std::span<const int64_t> cu_seqlens) {
+  const ModelConfig& config = parameters.config;
+  AttentionLayout layout;
+  layout.cu_seqlens.assign(cu_seqlens.begin(), cu_seqlens.end());
+  layout.rotary = MakeRotaryTable(config, LongestSequence(cu_seqlens),
+                                  parameters.flat.scalar_type());
+  layout.heads = config.num_heads;
+  layout.kv_heads = config.num_kv_heads;
+  layout.dim = config.head_dim;
+  at::Tensor x = at::embedding(parameters.embedding, tokens);
+  at::Tensor delta, y;
+  for (const LayerParameters& layer : parameters.layers) {
+    std::tie(x, y) =
+        PlainAddNorm(x, delta, layer.input_norm, config.rms_norm_eps);
+    y = PlainAttention(at::matmul(y, layer.qkv.t()), layout);
+    delta = at::matmul(y, layer.output.t());
+    std::tie(x, y) =
+        PlainAddNorm(x, delta, layer.post_norm, config.rms_norm_eps);
+    y = PlainSwiGlu(at::matmul(y, layer.gate_up.t()));
+    delta = at::matmul(y, layer.down.t());
+  }
+  return PlainAddNorm(x, delta, parameters.final_norm, config.rms_norm_eps)
+      .second;
+}
+
+}  // namespace varalign::model

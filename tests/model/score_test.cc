@@ -1,0 +1,251 @@
+#include "model/score.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+
+#include "base/file.h"
+#include "tests/model/golden_model.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/test_data.h"
+
+namespace varalign::model {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::StatusIs;
+
+constexpr double kTokenTolerance = 5e-5;
+
+class ScoreTest : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(ScoreTest, LogProbsEqualTheReference) {
+  const auto directory = GoldenDirectory(GetParam());
+  ASSERT_OK_AND_ASSIGN(const Parameters parameters,
+                       LoadModel(directory, at::kFloat));
+  ASSERT_OK_AND_ASSIGN(const Golden golden, ReadGolden(directory));
+  ASSERT_OK_AND_ASSIGN(const std::vector<ResponseLogProbs> results,
+                       LogProbs(parameters, golden.Sequences()));
+  ASSERT_EQ(results.size(), golden.rows.size());
+  for (size_t i = 0; i < results.size(); ++i) {
+    const auto expected =
+        golden.numbers["log_probs"][i].get<std::vector<double>>();
+    ASSERT_EQ(results[i].tokens.size(), expected.size());
+    double sum = 0;
+    for (size_t t = 0; t < expected.size(); ++t) {
+      EXPECT_NEAR(results[i].tokens[t], expected[t], kTokenTolerance);
+      sum += expected[t];
+    }
+    EXPECT_NEAR(results[i].sum, sum, 1e-3);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, ScoreTest,
+                         ::testing::Values("llama-tied", "llama-untied"),
+                         [](const auto& model) {
+                           return std::string(model.param) == "llama-tied"
+                                      ? "Tied"
+                                      : "Untied";
+                         });
+
+TEST(RewardsTest, EqualTheReference) {
+  const auto directory = GoldenDirectory("llama-reward");
+  ASSERT_OK_AND_ASSIGN(const Parameters parameters,
+                       LoadModel(directory, at::kFloat));
+  ASSERT_OK_AND_ASSIGN(const Golden golden, ReadGolden(directory));
+  ASSERT_OK_AND_ASSIGN(const std::vector<double> rewards,
+                       Rewards(parameters, golden.Sequences()));
+  const auto expected = golden.numbers["rewards"].get<std::vector<double>>();
+  ASSERT_EQ(rewards.size(), expected.size());
+  for (size_t i = 0; i < rewards.size(); ++i) {
+    EXPECT_NEAR(rewards[i], expected[i], 2e-5);
+  }
+}
+
+// A model whose extents are no multiples of vectors or cache lines.
+Parameters OddModel(Head head) {
+  Parameters parameters = MakeParameters({.head = head,
+                                          .hidden_size = 44,
+                                          .intermediate_size = 86,
+                                          .num_layers = 3,
+                                          .num_heads = 6,
+                                          .num_kv_heads = 3,
+                                          .head_dim = 10,
+                                          .vocabulary_size = 211,
+                                          .max_positions = 700},
+                                         at::kFloat);
+  InitializeRandomly(5, parameters);
+  parameters.flat.mul_(8);
+  return parameters;
+}
+
+struct Ids {
+  std::vector<uint32_t> prompt, response;
+  Sequence View() const { return {prompt, response}; }
+};
+
+std::vector<Ids> RandomRows(size_t count, size_t longest, uint32_t seed) {
+  std::mt19937 random(seed);
+  const auto draw = [&](size_t bound) { return random() % bound; };
+  std::vector<Ids> rows(count);
+  for (Ids& row : rows) {
+    row.prompt.resize(1 + draw(longest));
+    row.response.resize(1 + draw(longest));
+    for (uint32_t& id : row.prompt) id = static_cast<uint32_t>(draw(211));
+    for (uint32_t& id : row.response) id = static_cast<uint32_t>(draw(211));
+  }
+  return rows;
+}
+
+std::vector<Sequence> Views(const std::vector<Ids>& rows) {
+  std::vector<Sequence> views;
+  for (const Ids& row : rows) views.push_back(row.View());
+  return views;
+}
+
+void ExpectSameBits(const ResponseLogProbs& a, const ResponseLogProbs& b) {
+  EXPECT_EQ(a.sum, b.sum);
+  EXPECT_EQ(a.tokens, b.tokens);
+}
+
+TEST(BatchInvarianceTest, RowsScoreTheSameAloneTogetherAndShuffled) {
+  const Parameters parameters = OddModel(Head::kCausalLm);
+  // More than one internal batch, rows over several tiles.
+  std::vector<Ids> rows = RandomRows(40, 150, 11);
+  ASSERT_OK_AND_ASSIGN(const auto together, LogProbs(parameters, Views(rows)));
+  for (size_t i = 0; i < rows.size(); i += 3) {
+    const Sequence one[] = {rows[i].View()};
+    ASSERT_OK_AND_ASSIGN(const auto alone, LogProbs(parameters, one));
+    ExpectSameBits(alone[0], together[i]);
+  }
+  std::vector<size_t> order(rows.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::shuffle(order.begin(), order.end(), std::mt19937(3));
+  std::vector<Sequence> shuffled;
+  for (const size_t i : order) shuffled.push_back(rows[i].View());
+  ASSERT_OK_AND_ASSIGN(const auto results, LogProbs(parameters, shuffled));
+  for (size_t i = 0; i < order.size(); ++i) {
+    ExpectSameBits(results[i], together[order[i]]);
+  }
+}
+
+TEST(BatchInvarianceTest, ARowScoresTheSameAtEveryPositionOfATile) {
+  const Parameters parameters = OddModel(Head::kCausalLm);
+  const std::vector<Ids> rows = RandomRows(2, 9, 2);
+  const Sequence alone[] = {rows[0].View()};
+  ASSERT_OK_AND_ASSIGN(const auto expected, LogProbs(parameters, alone));
+  Ids before = rows[1];
+  before.prompt.resize(1);
+  before.response.resize(1);
+  for (int shift = 1; shift <= 300; shift += 7) {
+    before.response.resize(static_cast<size_t>(shift), 9);
+    const Sequence pair[] = {before.View(), rows[0].View()};
+    ASSERT_OK_AND_ASSIGN(const auto results, LogProbs(parameters, pair));
+    ExpectSameBits(results[1], expected[0]);
+  }
+}
+
+TEST(BatchInvarianceTest, RewardsDoNotDependOnNeighbours) {
+  const Parameters parameters = OddModel(Head::kReward);
+  const std::vector<Ids> rows = RandomRows(300, 40, 4);
+  ASSERT_OK_AND_ASSIGN(const auto together, Rewards(parameters, Views(rows)));
+  for (size_t i = 0; i < rows.size(); i += 17) {
+    const Sequence one[] = {rows[i].View()};
+    ASSERT_OK_AND_ASSIGN(const auto alone, Rewards(parameters, one));
+    EXPECT_EQ(alone[0], together[i]);
+  }
+}
+
+TEST(ScoreErrorsTest, NamesTheSequenceThatCannotBeScored) {
+  Parameters parameters = OddModel(Head::kCausalLm);
+  const std::vector<uint32_t> some = {1, 2, 3}, none, outside = {211};
+  const std::vector<uint32_t> longer(698, 1);
+  const Sequence good{some, some};
+  const auto score = [&](const Sequence& second) {
+    const Sequence both[] = {good, second};
+    return LogProbs(parameters, both).status();
+  };
+  EXPECT_OK(score(good));
+  EXPECT_THAT(score({none, some}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("prompt has no tokens: sequence 1")));
+  EXPECT_THAT(score({some, none}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("response has no tokens: sequence 1")));
+  EXPECT_THAT(
+      score({some, outside}),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("vocabulary")));
+  EXPECT_THAT(score({longer, some}),
+              StatusIs(absl::StatusCode::kOutOfRange, HasSubstr("sequence 1")));
+  parameters.layers[1].down.view({-1})[5] =
+      std::numeric_limits<double>::quiet_NaN();
+  EXPECT_THAT(score(good),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("sequence 0")));
+  const Sequence one[] = {good};
+  EXPECT_THAT(Rewards(parameters, one),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST(ScoreErrorsTest, NoSequencesGiveNoScores) {
+  const Parameters parameters = OddModel(Head::kCausalLm);
+  ASSERT_OK_AND_ASSIGN(const auto results, LogProbs(parameters, {}));
+  EXPECT_TRUE(results.empty());
+}
+
+TEST(PretrainedTest, LogProbsEqualThoseOfItsGolden) {
+  REQUIRE_TEST_DATA(directory, "models/stories260k");
+  ASSERT_OK_AND_ASSIGN(const Parameters parameters,
+                       LoadModel(directory, at::kFloat));
+  ASSERT_OK_AND_ASSIGN(const std::string text,
+                       base::ReadFile(directory / "golden.json"));
+  ASSERT_OK_AND_ASSIGN(const base::Json cases, base::ParseJson(text));
+  int compared = 0;
+  for (const base::Json& c : cases) {
+    const auto ids = c["ids"].get<std::vector<uint32_t>>();
+    const auto expected = c["token_logprobs"].get<std::vector<double>>();
+    if (expected.empty()) continue;
+    const Sequence one[] = {
+        {std::span(ids).first(1), std::span(ids).subspan(1)}};
+    ASSERT_OK_AND_ASSIGN(const auto results, LogProbs(parameters, one));
+    ASSERT_EQ(results[0].tokens.size(), expected.size());
+    for (size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_NEAR(results[0].tokens[i], expected[i], kTokenTolerance);
+      ++compared;
+    }
+  }
+  EXPECT_GT(compared, 20);
+}
+
+TEST(PretrainedTest, ContinuesAStoryAsItsGoldenDoes) {
+  REQUIRE_TEST_DATA(directory, "models/stories260k");
+  ASSERT_OK_AND_ASSIGN(const Parameters parameters,
+                       LoadModel(directory, at::kFloat));
+  ASSERT_OK_AND_ASSIGN(const std::string text,
+                       base::ReadFile(directory / "golden.json"));
+  ASSERT_OK_AND_ASSIGN(const base::Json cases, base::ParseJson(text));
+  const auto prompt = cases[0]["ids"].get<std::vector<uint32_t>>();
+  const auto greedy = cases[0]["greedy_ids"].get<std::vector<uint32_t>>();
+  // Each greedy token is the most probable of all 512.
+  for (size_t t = 0; t < 3; ++t) {
+    std::vector<uint32_t> so_far = prompt;
+    so_far.insert(so_far.end(), greedy.begin(),
+                  greedy.begin() + static_cast<ptrdiff_t>(t));
+    std::vector<uint32_t> ids(512);
+    std::vector<Sequence> sequences;
+    for (uint32_t id = 0; id < 512; ++id) {
+      ids[id] = id;
+      sequences.push_back({so_far, std::span(ids).subspan(id, 1)});
+    }
+    ASSERT_OK_AND_ASSIGN(const auto results, LogProbs(parameters, sequences));
+    const auto best = std::max_element(
+        results.begin(), results.end(),
+        [](const auto& a, const auto& b) { return a.sum < b.sum; });
+    EXPECT_EQ(best - results.begin(), greedy[t]);
+  }
+}
+
+}  // namespace
+}  // namespace varalign::model
