@@ -136,14 +136,15 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
     });
     ctx->save_for_backward({rotated, out, lse});
     ctx->saved_data["layout"] =
-        at::IValue(c10::make_intrusive<LayoutHolder>(layout));
+        at::IValue::make_capsule(c10::make_intrusive<LayoutHolder>(layout));
     return out;
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const variable_list saved = ctx->get_saved_variables();
-    const LayoutPointer layout =
-        ctx->saved_data["layout"].toCustomClass<LayoutHolder>()->layout;
+    const auto capsule = ctx->saved_data["layout"].toCapsule();
+    const LayoutPointer& layout =
+        static_cast<const LayoutHolder&>(*capsule).layout;
     const at::Tensor dout = grads[0].contiguous();
     at::Tensor dqkv = at::empty_like(saved[0]);
     ZeroTail(*layout, dqkv);

@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "model/parallel.h"
 #include "model/row_kernels.h"
@@ -58,16 +59,17 @@ void RunNormGrad(const NormBackward<T>& task, int64_t rows,
 class AddNormFunction : public torch::autograd::Function<AddNormFunction> {
  public:
   static variable_list forward(AutogradContext* ctx, const at::Tensor& residual,
-                               const at::Tensor& delta,
+                               const std::optional<at::Tensor>& delta,
                                const at::Tensor& weight, double eps) {
     NormedSum sum{at::empty_like(residual), at::empty_like(residual)};
     at::Tensor r = at::empty({residual.size(0)}, residual.options());
     AT_DISPATCH_FLOATING_TYPES(residual.scalar_type(), "AddNorm", [&] {
-      RunNorm<scalar_t>(residual, delta, weight, eps, sum, r);
+      RunNorm<scalar_t>(residual, delta.value_or(at::Tensor()), weight, eps,
+                        sum, r);
     });
     ctx->save_for_backward({sum.first, r, weight});
     ctx->set_materialize_grads(false);
-    ctx->saved_data["has_delta"] = delta.defined();
+    ctx->saved_data["has_delta"] = delta.has_value();
     return {sum.first, sum.second};
   }
 
@@ -137,8 +139,9 @@ class SwiGluFunction : public torch::autograd::Function<SwiGluFunction> {
 
 NormedSum AddNorm(const at::Tensor& residual, const at::Tensor& delta,
                   const at::Tensor& weight, double eps) {
-  const variable_list outputs =
-      AddNormFunction::apply(residual, delta, weight, eps);
+  const variable_list outputs = AddNormFunction::apply(
+      residual, delta.defined() ? std::optional(delta) : std::nullopt, weight,
+      eps);
   return {outputs[0], outputs[1]};
 }
 
