@@ -13,11 +13,18 @@ namespace {
 
 using Scores = std::vector<ModelScore>;
 
+// libtorch adds a stack trace to what it throws: not for clients.
+absl::Status FirstLine(const absl::Status& status) {
+  const absl::string_view message = status.message();
+  return absl::Status(status.code(), message.substr(0, message.find('\n')));
+}
+
 absl::StatusOr<Scores> Run(Scorer& scorer, ModelKind kind,
                            std::span<const TokenPair> pairs) {
   absl::StatusOr<Scores> scores =
       base::CatchExceptions([&]() { return scorer.Score(kind, pairs); });
-  if (scores.ok() && scores->size() != pairs.size()) {
+  if (!scores.ok()) return FirstLine(scores.status());
+  if (scores->size() != pairs.size()) {
     return absl::InternalError(absl::StrCat("the model returned ",
                                             scores->size(), " scores for ",
                                             pairs.size(), " pairs"));

@@ -1,0 +1,65 @@
+#include "cli/score_output.h"
+
+#include "base/json.h"
+
+namespace varalign::cli {
+namespace {
+
+constexpr int kVersion = 1;
+
+void AppendLine(const base::Json& line, std::string& out) {
+  out += base::DumpJson(line);
+  out += '\n';
+}
+
+base::Json Messages(const std::vector<data::Turn>& turns) {
+  base::Json messages = base::Json::array();
+  for (const data::Turn& turn : turns) {
+    messages.push_back({{"role", turn.role}, {"content", turn.content}});
+  }
+  return messages;
+}
+
+}  // namespace
+
+void AppendRows(const ScoreExample& example,
+                const std::vector<RowScore>& scores, std::string& out) {
+  for (size_t k = 0; k < scores.size(); ++k) {
+    const RowScore& score = scores[k];
+    base::Json line = {
+        {"version", kVersion}, {"example", example.example}, {"response", k}};
+    if (score.reward.has_value()) line["reward"] = *score.reward;
+    if (score.logprob_sum.has_value()) line["logprob_sum"] = *score.logprob_sum;
+    line["num_tokens"] = score.num_tokens;
+    if (!score.logprobs.empty()) line["logprobs"] = score.logprobs;
+    AppendLine(line, out);
+  }
+}
+
+absl::Status AppendGroup(const ScoreExample& example,
+                         const std::vector<RowScore>& scores,
+                         std::string& out) {
+  if (!example.text.has_value()) {
+    return absl::InvalidArgumentError(
+        "--format groups writes texts and a row has ids only; use --format "
+        "rows");
+  }
+  base::Json line = {{"version", kVersion}};
+  if (example.text->plain_prompt.has_value()) {
+    line["prompt"] = *example.text->plain_prompt;
+  } else {
+    line["messages"] = Messages(example.text->messages);
+  }
+  for (size_t k = 0; k < scores.size(); ++k) {
+    line["responses"].push_back(example.text->responses[k].text);
+    if (scores[k].reward) line["rewards"].push_back(*scores[k].reward);
+    if (scores[k].logprob_sum) {
+      line["logprob_sums"].push_back(*scores[k].logprob_sum);
+    }
+    line["num_tokens"].push_back(scores[k].num_tokens);
+  }
+  AppendLine(line, out);
+  return absl::OkStatus();
+}
+
+}  // namespace varalign::cli

@@ -1,0 +1,64 @@
+// The rows that `score` reads: those of `prepare`, or token ids.
+#ifndef VARALIGN_CLI_SCORE_ROWS_H_
+#define VARALIGN_CLI_SCORE_ROWS_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "cli/prepare_encoder.h"
+#include "cli/score_row.h"
+#include "data/row_source.h"
+
+namespace varalign::cli {
+
+// Encodes text as `prepare` does; the same ids come of the same row.
+struct RowEncoders {
+  std::optional<ExampleEncoder> policy;  // none: the reward model's serves both
+  std::optional<ExampleEncoder> reward;
+
+  // The first view, then a second one where the models read text differently.
+  std::vector<const ExampleEncoder*> views() const;
+};
+
+// Directories without a tokenizer give no encoder: such models score ids only.
+absl::StatusOr<RowEncoders> LoadEncoders(const std::string& policy,
+                                         const std::string& reward);
+
+struct RejectedRow {
+  uint64_t line = 0;
+  std::string reason;
+};
+
+// The rows of a file, front to back. Not thread safe.
+class ScoreRows {
+ public:
+  // `encoders` outlives the object. Errors of data::RowSource::Open.
+  static absl::StatusOr<ScoreRows> Open(const std::filesystem::path& path,
+                                        const RowEncoders& encoders);
+
+  // The next rows, of about `max_tokens` together; empty at the end. Rows that
+  // cannot be scored are set aside. Errors of data::RowSource::Next.
+  absl::StatusOr<std::vector<ScoreExample>> Next(size_t max_tokens);
+
+  uint64_t num_rows() const { return num_rows_; }
+  uint64_t num_bytes() const { return source_.num_taken(); }
+  const std::vector<RejectedRow>& rejected() const { return rejected_; }
+
+ private:
+  ScoreRows(data::RowSource source, const RowEncoders& encoders)
+      : source_(std::move(source)), encoders_(encoders) {}
+
+  data::RowSource source_;
+  const RowEncoders& encoders_;
+  uint64_t num_rows_ = 0;
+  std::vector<RejectedRow> rejected_;
+};
+
+}  // namespace varalign::cli
+
+#endif  // VARALIGN_CLI_SCORE_ROWS_H_
