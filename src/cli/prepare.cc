@@ -24,8 +24,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kBatchRows = 512;
-// A batch of long rows is closed early.
-constexpr size_t kBatchBytes = 32u << 20;
+// A batch of long rows is closed early: between batches one can be stopped.
+constexpr size_t kBatchBytes = 1u << 20;
 constexpr char kRejectedFile[] = "rejected.jsonl";
 
 // A directory beside the one to come, removed unless it takes that one's place.
