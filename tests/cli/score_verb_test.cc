@@ -1,0 +1,203 @@
+#include "cli/score_verb.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "base/exit_code.h"
+#include "base/json.h"
+#include "cli/weights_verb.h"
+#include "tests/cli/byte_model.h"
+
+namespace varalign::cli {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// Numbers that follow from the ids: reward = the sum of the response's ids,
+// log-probability = -1 a token.
+class CountingScorer final : public RowScorer {
+ public:
+  explicit CountingScorer(ScorerOptions options)
+      : options_(std::move(options)) {}
+
+  absl::StatusOr<std::vector<std::vector<RowScore>>> Score(
+      std::span<const ScoreExample> examples) override {
+    std::vector<std::vector<RowScore>> scores;
+    for (const ScoreExample& example : examples) {
+      scores.emplace_back();
+      for (const TextIds& response : example.responses) {
+        RowScore& score = scores.back().emplace_back();
+        score.num_tokens = static_cast<uint32_t>(response.ids.size());
+        if (!options_.reward.empty()) {
+          score.reward = 0;
+          for (const uint32_t id : response.for_reward()) {
+            *score.reward += id;
+          }
+        }
+        if (options_.policy.empty()) continue;
+        score.logprob_sum = -static_cast<double>(response.ids.size());
+        if (options_.per_token) {
+          score.logprobs.assign(response.ids.size(), -1);
+        }
+      }
+    }
+    return scores;
+  }
+
+ private:
+  const ScorerOptions options_;
+};
+
+class ScoreVerbTest : public ::testing::Test {
+ protected:
+  base::ExitCode Run(std::vector<std::string> words) {
+    CLI::App app("test", "varalign");
+    Action action;
+    AddScoreVerb(app, action, [](const ScorerOptions& options) {
+      return std::make_unique<CountingScorer>(options);
+    });
+    AddWeightsVerb(app, action);
+    std::reverse(words.begin(), words.end());
+    try {
+      app.parse(words);
+    } catch (const CLI::ParseError&) {
+      return base::kExitUsage;
+    }
+    ::testing::internal::CaptureStdout();
+    ::testing::internal::CaptureStderr();
+    status_ = action();
+    out_ = ::testing::internal::GetCapturedStdout();
+    err_ = ::testing::internal::GetCapturedStderr();
+    return base::ExitCodeFor(status_);
+  }
+
+  static std::vector<base::Json> Lines(const std::string& text) {
+    std::vector<base::Json> lines;
+    std::istringstream stream(text);
+    for (std::string line; std::getline(stream, line);) {
+      lines.push_back(*base::ParseJson(line));
+    }
+    return lines;
+  }
+  std::vector<base::Json> OutFile() { return Lines(ReadText(out_path_)); }
+
+  ModelDirectories directories_;
+  std::string model_ = directories_.Make("model").string();
+  std::string out_path_ = (directories_.root() / "out.jsonl").string();
+  std::string out_, err_;
+  absl::Status status_;
+};
+
+constexpr char kIds[] =
+    "{\"prompt_ids\":[1,2],\"response_ids\":[3,4]}\n"
+    "{\"prompt_ids\":[5],\"response_ids\":[6]}\n";
+constexpr char kPair[] =
+    "{\"prompt\":\"q\",\"chosen\":\"ab\",\"rejected\":\"c\"}\n";
+
+TEST_F(ScoreVerbTest, ScoresRowsOfIdsInOrder) {
+  const std::string in = directories_.Write("in.jsonl", kIds).string();
+  ASSERT_EQ(Run({"score", "--policy", "p", "--reward", "r", "--in", in, "--out",
+                 out_path_}),
+            0)
+      << status_;
+  const auto lines = OutFile();
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(base::DumpJson(lines[0]),
+            "{\"version\":1,\"example\":0,\"response\":0,\"reward\":7.0,"
+            "\"logprob_sum\":-2.0,\"num_tokens\":2}");
+  EXPECT_EQ(lines[1]["example"], 1);
+  EXPECT_EQ(lines[1]["reward"], 6.0);
+}
+
+TEST_F(ScoreVerbTest, WritesToStandardOutputAndPerToken) {
+  const std::string in = directories_.Write("in.jsonl", kIds).string();
+  ASSERT_EQ(
+      Run({"score", "--policy", "p", "--per-token", "--in", in, "--out", "-"}),
+      0)
+      << status_;
+  const auto lines = Lines(out_);
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(lines[0]["logprobs"].size(), 2u);
+  EXPECT_FALSE(lines[0].contains("reward")) << "was not computed";
+}
+
+// The ids are those of prepare: transcript, end token.
+TEST_F(ScoreVerbTest, ScoresTheTextsThatPrepareReads) {
+  const std::string in = directories_.Write("in.jsonl", kPair).string();
+  ASSERT_EQ(Run({"score", "--reward", model_, "--in", in, "--out", out_path_}),
+            0)
+      << status_;
+  const auto lines = OutFile();
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(lines[0]["response"], 0);
+  EXPECT_EQ(lines[0]["reward"], 'a' + 'b' + kEos);
+  EXPECT_EQ(lines[1]["reward"], 'c' + kEos);
+  EXPECT_EQ(lines[1]["num_tokens"], 2);
+}
+
+TEST_F(ScoreVerbTest, WritesGroupsThatWeightsReads) {
+  const std::string in = directories_.Write("in.jsonl", kPair).string();
+  ASSERT_EQ(Run({"score", "--reward", model_, "--policy", model_, "--format",
+                 "groups", "--in", in, "--out", out_path_}),
+            0)
+      << status_;
+  const auto groups = OutFile();
+  ASSERT_EQ(groups.size(), 1u);
+  EXPECT_EQ(groups[0]["prompt"], "q");
+  EXPECT_THAT(groups[0]["responses"], ElementsAre("ab", "c"));
+  EXPECT_THAT(groups[0]["num_tokens"], ElementsAre(3, 2));
+
+  ASSERT_EQ(Run({"weights", "--in", out_path_, "--preset", "var"}), 0)
+      << status_;
+  const auto weights = Lines(out_);
+  ASSERT_EQ(weights.size(), 1u);
+  const auto values = weights[0]["weights"].get<std::vector<double>>();
+  EXPECT_NEAR(values[0] + values[1], 2, 1e-12) << "mean 1";
+  EXPECT_GT(values[0], values[1]);
+}
+
+TEST_F(ScoreVerbTest, ReportsRowsThatCannotBeScored) {
+  const std::string in =
+      directories_
+          .Write("in.jsonl", std::string(kIds) +
+                                 "{\"prompt_ids\":[1],\"response_ids\":[]}\n")
+          .string();
+  EXPECT_EQ(Run({"score", "--policy", "p", "--in", in, "--out", out_path_}),
+            base::kExitBadData);
+  EXPECT_THAT(err_, HasSubstr("line 3: response_ids must be a list"));
+  EXPECT_FALSE(std::filesystem::exists(out_path_));
+  EXPECT_EQ(Run({"score", "--policy", "p", "--max-bad-fraction", "0.5", "--in",
+                 in, "--out", out_path_}),
+            0);
+  EXPECT_THAT(err_, HasSubstr("1 of 3 rows cannot be scored"));
+  EXPECT_EQ(OutFile().size(), 2u);
+}
+
+TEST_F(ScoreVerbTest, SaysWhatIsMissing) {
+  const std::string ids = directories_.Write("ids.jsonl", kIds).string();
+  const std::string pairs = directories_.Write("pairs.jsonl", kPair).string();
+  EXPECT_EQ(Run({"score", "--in", ids, "--out", "-"}), base::kExitUsage);
+  EXPECT_EQ(
+      Run({"score", "--reward", "r", "--per-token", "--in", ids, "--out", "-"}),
+      base::kExitUsage);
+  EXPECT_EQ(Run({"score", "--reward", "r", "--in", "/no/such", "--out", "-"}),
+            base::kExitInputMissing);
+  EXPECT_EQ(Run({"score", "--reward", "r", "--in", pairs, "--out", "-"}),
+            base::kExitBadData);
+  EXPECT_THAT(std::string(status_.message()), HasSubstr("with a tokenizer"));
+  EXPECT_EQ(Run({"score", "--policy", "p", "--format", "groups", "--in", ids,
+                 "--out", "-"}),
+            base::kExitBadData);
+  const std::string none = directories_.Write("none.jsonl", "\n").string();
+  EXPECT_EQ(Run({"score", "--policy", "p", "--in", none, "--out", "-"}),
+            base::kExitBadData);
+  EXPECT_EQ(Run({"score", "--server", "nonsense", "--in", ids, "--out", "-"}),
+            base::kExitUsage);
+}
+
+}  // namespace
+}  // namespace varalign::cli
