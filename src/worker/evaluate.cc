@@ -140,7 +140,8 @@ std::vector<HeldOutExample> DealHeldOut(const data::Dataset& dataset,
     examples.push_back(std::move(example));
   }
   std::vector<HeldOutExample> mine;
-  for (const size_t i : data::DealToRanks(work, world_size)[rank]) {
+  const auto dealt = data::DealToRanks(work, world_size);
+  for (const size_t i : dealt[rank]) {
     mine.push_back({.example = std::move(examples[i]), .scores = {}});
   }
   return mine;

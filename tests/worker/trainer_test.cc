@@ -1,0 +1,84 @@
+#include "worker/trainer.h"
+
+#include <ATen/ops/from_blob.h>
+
+#include <cmath>
+
+#include "collective/local_process_group.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/model/golden_model.h"
+#include "tests/testing/status_matchers.h"
+
+namespace varalign::worker {
+namespace {
+
+// All golden rows as one micro-batch; weights as the rows have them.
+LocalBatch GoldenBatchOf(const model::Golden& golden, at::ScalarType dtype) {
+  std::vector<data::TokenRow> rows;
+  std::vector<double> weights;
+  for (const model::GoldenRow& row : golden.rows) {
+    rows.push_back({row.prompt, row.response});
+    weights.insert(weights.end(), row.response.size(), row.weight);
+  }
+  LocalBatch batch;
+  MicroBatch& micro = batch.micro_batches.emplace_back();
+  micro.packed = data::PackRows(rows);
+  micro.weights =
+      at::from_blob(weights.data(), {static_cast<int64_t>(weights.size())},
+                    at::kDouble)
+          .clone()
+          .to(dtype);
+  batch.divisor = static_cast<double>(golden.rows.size());
+  return batch;
+}
+
+// Five updates of torch's AdamW on transformers' model, through our step.
+void ExpectGoldenSteps(const std::string& name, at::ScalarType dtype,
+                       double tolerance) {
+  ASSERT_OK_AND_ASSIGN(const model::Golden golden,
+                       model::ReadGolden(model::GoldenDirectory(name)));
+  ASSERT_OK_AND_ASSIGN(model::Parameters parameters,
+                       model::LoadModel(model::GoldenDirectory(name), dtype));
+  collective::LocalHub hub(1, absl::Seconds(10));
+  const auto group = hub.Join(0);
+  FlatShards shards(parameters.flat, *group);
+  TrainState state = MakeTrainState(std::move(parameters), shards);
+  const base::Json& adamw = golden.numbers["adamw"];
+  state.adamw_options = {.beta1 = adamw["beta1"],
+                         .beta2 = adamw["beta2"],
+                         .epsilon = adamw["epsilon"],
+                         .weight_decay = adamw["weight_decay"]};
+  state.max_grad_norm = adamw["max_norm"];
+  const LocalBatch batch = GoldenBatchOf(golden, dtype);
+  for (const base::Json& expected : adamw["steps"]) {
+    ASSERT_OK_AND_ASSIGN(
+        const StepOutcome outcome,
+        TrainStep(batch, adamw["learning_rate"], *group, shards, state));
+    const double loss = expected["loss"], norm = expected["gradient_norm"];
+    EXPECT_NEAR(outcome.loss, loss, tolerance * std::abs(loss));
+    EXPECT_NEAR(outcome.grad_norm, norm, tolerance * norm);
+    EXPECT_FALSE(outcome.skipped);
+    for (const auto& [parameter, tensor] :
+         model::HuggingFaceTensors(state.parameters)) {
+      const double length = expected["parameter_norms"][parameter];
+      EXPECT_NEAR(tensor.norm().item<double>(), length, tolerance * length)
+          << parameter;
+    }
+  }
+  EXPECT_EQ(state.adamw.updates, 5);
+}
+
+// The reference keeps its rotary table in float32 whatever the model's dtype.
+TEST(TrainStepTest, EqualsTorchOverFiveUpdatesInFloat64) {
+  ExpectGoldenSteps("llama-tied", at::kDouble, 1e-5);
+  ExpectGoldenSteps("llama-untied", at::kDouble, 1e-5);
+}
+
+TEST(TrainStepTest, EqualsTorchOverFiveUpdatesInFloat32) {
+  ExpectGoldenSteps("llama-tied", at::kFloat, 1e-4);
+  ExpectGoldenSteps("llama-untied", at::kFloat, 1e-4);
+}
+
+}  // namespace
+}  // namespace varalign::worker
