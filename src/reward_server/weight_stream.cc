@@ -85,7 +85,6 @@ void WeightStream::OnWriteDone(bool ok) {
   {
     absl::MutexLock lock(&mutex_);
     writing_ = false;
-    unanswered_tokens_ -= outbox_.front().tokens;
     outbox_.pop_front();
   }
   if (!ok) return Break(absl::CancelledError("the client has gone"));
@@ -299,6 +298,9 @@ void WeightStream::Advance() {
     if (finished_ || writing_) return;
     if (!outbox_.empty()) {
       writing_ = true;
+      // Now, not in OnWriteDone: the client may have the answer, and send the
+      // next group, before that.
+      unanswered_tokens_ -= outbox_.front().tokens;
       message = &outbox_.front().message;
     } else if (ending_.has_value() && pending_.empty()) {
       finished_ = true;

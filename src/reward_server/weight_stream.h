@@ -26,7 +26,7 @@ namespace varalign::reward_server {
 //
 // One read and at most one write are under way. Answers wait in `outbox_`,
 // which is bounded by the client's credit: tokens count as unanswered until
-// their answer has been written.
+// their answer is being written.
 class WeightStream final
     : public grpc::ServerBidiReactor<v1::WeightRequest, v1::WeightResponse>,
       public std::enable_shared_from_this<WeightStream> {

@@ -421,6 +421,19 @@ TEST_F(ServerTest, HoldsStreamsToTheirCredit) {
   EXPECT_EQ(stream.Read()->weights().group_id(), 1u);
 }
 
+// The answer to a group gives its tokens back before the client can have it.
+TEST_F(ServerTest, TheWholeCreditIsThereAgainWithTheAnswer) {
+  StartServer({.token_credit = 2});
+  WeightClient stream(*client_);
+  ASSERT_OK(stream.Open(Rule(v1::Objective::PRESET_BOLTZMANN)));
+  for (uint32_t id = 1; id <= 300; ++id) {
+    stream.Send(GroupOf(id, {id % 50}));
+    const auto answer = stream.Read();
+    ASSERT_TRUE(answer.has_value());
+    ASSERT_TRUE(answer->has_weights()) << answer->DebugString();
+  }
+}
+
 // A stream waits in line where a call is refused.
 TEST_F(ServerTest, GroupsWaitForRoomOfTheServer) {
   StartServer({.scheduler = {.max_inflight_tokens = 8, .max_batch_tokens = 4},
