@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -38,6 +39,9 @@ namespace varalign::worker {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Left by the first rank for the others to see.
+constexpr char kProofFile[] = ".shared";
 
 v1::RankIdentity IdentityOf(const RankFlags& flags) {
   v1::RankIdentity identity;
@@ -244,7 +248,7 @@ absl::Status RankRun::OpenModel() {
 // file that the first one leaves there.
 absl::Status RankRun::ProveSharedDirectory(
     CoordinatorRendezvous& rendezvous) const {
-  const fs::path proof = CheckpointRoot() / ".shared";
+  const fs::path proof = CheckpointRoot() / kProofFile;
   const std::string key = "run_directory";
   if (is_first()) {
     const std::string word = absl::StrCat(
@@ -279,6 +283,9 @@ absl::Status RankRun::JoinGroup() {
                                   .interface = InterfaceOf(config, flags_),
                                   .timeout = FromProto(config.timeout())},
                                  rendezvous));
+    // All have met, so all have read the proof.
+    std::error_code ignored;
+    if (is_first()) fs::remove(CheckpointRoot() / kProofFile, ignored);
   }
   departure_.OnLeave([group = group_] { group->Abort(); });
 

@@ -58,10 +58,13 @@ absl::StatusOr<data::Dataset> OpenRunDataset(const fs::path& path,
                                              const fs::path& cache,
                                              CoordinatorClient& client) {
   absl::StatusOr<data::Dataset> here = data::Dataset::Open(path);
-  if (!absl::IsNotFound(here.status()) || fs::exists(path)) return here;
+  if (here.ok() || fs::exists(path / data::kManifestFile)) return here;
   base::LogInfo("fetching_data_set", {{"path", path.string()}});
-  ASSIGN_OR_RETURN(const fs::path fetched, Fetch(prefix, cache, client));
-  return data::Dataset::Open(fetched);
+  const absl::StatusOr<fs::path> fetched = Fetch(prefix, cache, client);
+  // Nobody has it: what we see ourselves is the better message.
+  if (absl::IsNotFound(fetched.status())) return here;
+  RETURN_IF_ERROR(fetched.status());
+  return data::Dataset::Open(*fetched);
 }
 
 }  // namespace varalign::worker
