@@ -53,13 +53,12 @@ struct PairSet {
   }
 };
 
-// What a group costs a client's token credit: prompt and response tokens of
-// every pair, in the reference's view. A client can count it too.
+// What a group costs a client's token credit: the ids that its message carries,
+// in the reference's view. A client can count it too.
 inline uint64_t CreditTokens(const PairSet& set) {
   uint64_t tokens = 0;
-  for (size_t pair = 0; pair < set.pairs.size(); ++pair) {
-    tokens += set.Tokens(ModelKind::kReference, pair).num_tokens();
-  }
+  for (const SpanTokens& span : set.prompts) tokens += span.ids.size();
+  for (const SpanTokens& span : set.responses) tokens += span.ids.size();
   return tokens;
 }
 
