@@ -12,25 +12,27 @@
 namespace varalign::coordinator {
 namespace {
 
-constexpr absl::Duration kTick = absl::Milliseconds(200);
+constexpr absl::Duration kTick = absl::Milliseconds(500);
 constexpr uint64_t kTotalSteps = 12;
-constexpr uint64_t kSaveEvery = 3;
-constexpr int kRuns = 3;
+constexpr uint64_t kSaveEvery = 6;
+// A step takes some ten seconds of simulated time.
+constexpr double kStepShare = 0.05;
 constexpr int kSlots = 3;
 
 Rules SimulationRules() {
   Rules rules;
   rules.lease.first_step_limit = absl::Seconds(30);
-  rules.lease.grace = absl::Seconds(20);
+  rules.lease.grace = absl::Seconds(40);
   rules.restart_grace = absl::Seconds(20);
   return rules;
 }
 
-v1::Run NewRun(const std::string& run_id) {
+v1::Run NewRun(const std::string& run_id, uint32_t workers) {
   v1::Run run;
   run.set_run_id(run_id);
   run.set_directory("/runs/" + run_id);
   run.set_total_steps(kTotalSteps);
+  run.mutable_config()->mutable_train()->set_workers(workers);
   return run;
 }
 
@@ -49,6 +51,7 @@ std::string GroupName(const v1::RankIdentity& identity) {
 Simulation::Simulation(const std::filesystem::path& database, uint64_t seed)
     : rules_(SimulationRules()),
       random_(seed),
+      num_runs_(1 + seed % 3),
       database_(*RunDatabase::Open(database)) {
   for (int i = 0; i < kSlots; ++i) {
     supervisors_.push_back({.slot_id = absl::StrCat("slot-", i),
@@ -102,7 +105,7 @@ void Simulation::RunWithFaults(int num_ticks) {
 
 bool Simulation::RunToSuccess(int max_ticks) {
   fault_rate_ = 0;
-  while (submitted_.size() < kRuns) SubmitOrRepeat();
+  while (submitted_.size() < num_runs_) SubmitOrRepeat();
   for (int i = 0; i < max_ticks; ++i) {
     Tick();
     if (i % 10 != 0) continue;
@@ -133,13 +136,22 @@ void Simulation::Tick() {
 
 void Simulation::InjectFaults() {
   Supervisor& victim = supervisors_[Below(supervisors_.size())];
-  if (victim.process && !victim.process->exit && Chance(0.04)) {
+  if (victim.process && !victim.process->exit && Chance(0.02)) {
     ++counts_.kills;
     Leave(*victim.process, 0, 9);
   }
-  if (Chance(0.02)) {
+  if (Chance(0.01)) {
     ++counts_.partitions;
-    victim.partitioned_until = now_ + absl::Seconds(30 * Below(3) + 1);
+    const absl::Duration until = now_ + absl::Seconds(30 * Below(3) + 1);
+    victim.partitioned_until = until;
+    // Often the whole group with it: nobody is left who could be asked.
+    for (Supervisor& other : supervisors_) {
+      if (victim.process && other.process && Chance(0.8) &&
+          GroupName(other.process->identity) ==
+              GroupName(victim.process->identity)) {
+        other.partitioned_until = until;
+      }
+    }
   }
   if (Chance(0.01)) {  // the whole node
     victim.process.reset();
@@ -160,12 +172,13 @@ void Simulation::SubmitOrRepeat() {
   const auto known = database_->Request(request);
   if (!known.ok()) violations_.push_back(known.status().ToString());
   if (!known->has_value()) {
-    if (submitted_.size() >= kRuns) return;
+    if (submitted_.size() >= num_runs_) return;
     const std::string run_id = absl::StrCat("run-", request);
+    const auto workers = static_cast<uint32_t>(Below(kSlots));
     const auto run = Do([&] {
       return state_->AddRun(
           {.request_id = request, .digest = "d", .run_id = run_id},
-          NewRun(run_id), Time());
+          NewRun(run_id, workers), Time());
     });
     if (!run.ok()) return;  // sent again with the same id
     submitted_[request] = run->run_id();
@@ -257,7 +270,7 @@ void Simulation::Act(Process& process) {
       absl::IsAborted(reply.status()) ||
       (reply.ok() && reply->has_value() && (*reply)->has_stop());
   if (told_to_leave) return Leave(process, 70, 0);
-  ReportSteps(process);
+  if (Chance(0.3)) ReportSteps(process);  // they may lag behind
   const bool stops = process.next_step == process.lease_end &&
                      process.then != v1::LeaseStepsResponse::ASK_AGAIN;
   const bool saves = process.next_step > process.saved_step &&
@@ -372,6 +385,7 @@ void Simulation::AdvanceGroups() {
                  now_ < rank->lease_expires && !saves;
         });
     if (may_step) {
+      if (!Chance(kStepShare)) continue;
       if (TokenOf(any.identity.token()) <
           newest_token_[any.identity.run_id()]) {
         violations_.push_back(absl::StrCat("two generations ran: ", name));

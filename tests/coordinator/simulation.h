@@ -99,6 +99,7 @@ class Simulation {
 
   const Rules rules_;
   std::mt19937_64 random_;
+  const size_t num_runs_;
   std::unique_ptr<RunDatabase> database_;
   std::unique_ptr<CoordinatorState> state_;
   absl::Duration now_ = absl::Seconds(1000);

@@ -15,7 +15,7 @@ namespace {
 
 struct Seeds {
   unsigned long first = 1;
-  unsigned long count = 200;
+  unsigned long count = 60;
 };
 
 Seeds SeedsToRun() {
@@ -33,9 +33,9 @@ TEST(SimulationTest, NoFaultBreaksAPromise) {
        ++seed) {
     const testing::TempDirectory directory;
     Simulation simulation(directory / "coordinator.db", seed);
-    simulation.RunWithFaults(300);
+    simulation.RunWithFaults(900);
     simulation.CheckDatabase();
-    const bool succeeded = simulation.RunToSuccess(4000);
+    const bool succeeded = simulation.RunToSuccess(8000);
     simulation.CheckDatabase();
     ASSERT_THAT(simulation.violations(), ::testing::IsEmpty())
         << "seed " << seed;
