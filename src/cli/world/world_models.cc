@@ -1,6 +1,7 @@
 #include "cli/world/world_models.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <functional>
 #include <span>
@@ -50,6 +51,7 @@ absl::StatusOr<model::Parameters> Fit(const char* activity,
                                       const std::vector<WorldTarget>& targets,
                                       const Loss& loss) {
   return base::CatchExceptions([&]() -> absl::StatusOr<model::Parameters> {
+    at::set_num_threads(1);  // such small tensors only make threads wait
     model::Parameters parameters = model::MakeParameters(config, at::kFloat);
     model::InitializeRandomly(/*seed=*/1, parameters);
     model::EnableGradients(parameters);
