@@ -16,6 +16,7 @@
 #include "base/status_macros.h"
 #include "collective/rendezvous_store.h"
 #include "collective/ring_process_group.h"
+#include "collective/sigpipe_block.h"
 
 // libtorch's header is empty without it.
 #define USE_C10D_GLOO 1
@@ -55,15 +56,17 @@ class GlooLink final : public Link {
       : timeout_(timeout), backend_(std::move(backend)) {}
 
   absl::Status Send(const at::Tensor& segment, int peer) override {
-    RETURN_IF_ERROR(CheckOpen());
-    std::vector<at::Tensor> tensors = {segment};
-    return Keep(kSends, {backend_->send(tensors, peer, kTag), peer});
+    return Post(kSends, peer, [&] {
+      std::vector<at::Tensor> tensors = {segment};
+      return backend_->send(tensors, peer, kTag);
+    });
   }
 
   absl::Status Receive(const at::Tensor& segment, int peer) override {
-    RETURN_IF_ERROR(CheckOpen());
-    std::vector<at::Tensor> tensors = {segment};
-    return Keep(kReceives, {backend_->recv(tensors, peer, kTag), peer});
+    return Post(kReceives, peer, [&] {
+      std::vector<at::Tensor> tensors = {segment};
+      return backend_->recv(tensors, peer, kTag);
+    });
   }
 
   absl::Status AwaitReceive() override { return AwaitOldest(kReceives); }
@@ -82,6 +85,7 @@ class GlooLink final : public Link {
   }
 
   void Close() override {
+    const SigpipeBlock block;
     Messages dropped[2];
     {
       absl::MutexLock lock(&mutex_);
@@ -108,18 +112,23 @@ class GlooLink final : public Link {
     return absl::AbortedError("Abort was called");
   }
 
-  absl::Status CheckOpen() const ABSL_LOCKS_EXCLUDED(mutex_) {
-    absl::MutexLock lock(&mutex_);
-    return aborted_ ? Aborted() : absl::OkStatus();
-  }
-
   bool HasSends() const ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
     return !messages_[kSends].empty();
   }
 
-  absl::Status Keep(Direction direction, Message message)
+  // A connection that broke meanwhile makes `start` throw.
+  template <typename Start>
+  absl::Status Post(Direction direction, int peer, const Start& start)
       ABSL_LOCKS_EXCLUDED(mutex_) {
+    if (backend_ == nullptr) return Aborted();
+    const SigpipeBlock block;
+    Message message = {nullptr, peer};
+    try {
+      message.work = start();
+    } catch (const std::exception& error) {
+      return FromGloo(error.what(), peer, timeout_);
+    }
     absl::MutexLock lock(&mutex_);
     if (aborted_) message.work->abort();
     messages_[direction].push_back(std::move(message));
@@ -163,6 +172,7 @@ class GlooLink final : public Link {
 absl::StatusOr<c10::intrusive_ptr<Backend>> Connect(
     const GroupOptions& options,
     const c10::intrusive_ptr<RendezvousStore>& store) {
+  const SigpipeBlock block;  // inherited by the threads of Gloo
   auto backend_options =
       Backend::Options::create(absl::ToChronoMilliseconds(options.timeout));
   try {

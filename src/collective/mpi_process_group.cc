@@ -79,13 +79,18 @@ class MpiLink final : public Link {
   void Close() override {
     if (closed_) return;
     closed_ = true;
-    if (sends_.empty() && receives_.empty() && !aborted_) {
+    const bool idle = sends_.empty() && receives_.empty();
+    if (idle && !aborted_) {
       // All ranks issued the same verbs to the end.
       MPI_Comm_free(&communicator_);
       return;
     }
-    // MPI cannot take a message back: it may touch these buffers as long as the
-    // process lives, so they are given up.
+    for (Message& message : receives_) MPI_Cancel(&message.request);
+    DropDone(receives_);
+    DropDone(sends_);
+    if (sends_.empty() && receives_.empty()) return;
+    // MPI may touch these buffers for as long as the process lives, so they are
+    // given up.
     session_->MarkBroken();
     new std::deque<Message>(std::move(sends_));
     new std::deque<Message>(std::move(receives_));
@@ -112,6 +117,18 @@ class MpiLink final : public Link {
     RETURN_IF_ERROR(Poll(messages.front()));
     messages.pop_front();
     return absl::OkStatus();
+  }
+
+  // A cancelled receive is done at once unless its data is on the way.
+  static void DropDone(std::deque<Message>& messages) {
+    std::erase_if(messages, [](Message& message) {
+      int done = 0;
+      for (int polls = 0; polls < kYields && done == 0; ++polls) {
+        const int code = MPI_Test(&message.request, &done, MPI_STATUS_IGNORE);
+        if (code != MPI_SUCCESS) return false;
+      }
+      return done != 0;
+    });
   }
 
   absl::Status Poll(Message& message) {
