@@ -68,7 +68,7 @@ absl::Status CheckpointSaver::Prepare(int64_t num_parameters) const {
         kBytesPerParameter * static_cast<double>(num_parameters));
     if (free < needed) {
       return absl::ResourceExhaustedError(absl::StrCat(
-          "one needs ", needed >> 20, " MiB, ", free >> 20, " MiB are free"));
+          "one needs ", needed, " bytes, ", free, " are free"));
     }
     return absl::OkStatus();
   };

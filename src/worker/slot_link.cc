@@ -48,7 +48,29 @@ SlotLink::~SlotLink() {
 
 std::optional<v1::HeartbeatResponse> SlotLink::NextDirective(
     absl::Duration timeout) {
-  return directives_.Pop(timeout);
+  {
+    absl::MutexLock lock(&mutex_);
+    if (handed_out_) unhandled_ = handed_out_ = false;
+  }
+  std::optional<v1::HeartbeatResponse> directive = directives_.Pop(timeout);
+  if (directive.has_value()) {
+    absl::MutexLock lock(&mutex_);
+    handed_out_ = true;
+  }
+  return directive;
+}
+
+void SlotLink::HandOver(const v1::HeartbeatResponse& directive) {
+  {
+    absl::MutexLock lock(&mutex_);
+    unhandled_ = true;
+  }
+  directives_.Push(directive, kPushTimeout);
+  absl::MutexLock lock(&mutex_);
+  const auto handled = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return stopping_ || !unhandled_;
+  };
+  mutex_.AwaitWithTimeout(absl::Condition(&handled), kPushTimeout);
 }
 
 void SlotLink::SetProcess(const std::optional<v1::ProcessStatus>& process) {
@@ -122,7 +144,7 @@ absl::Status SlotLink::Beat() {
     return absl::OkStatus();
   }
   if (response->directive_case() != v1::HeartbeatResponse::DIRECTIVE_NOT_SET) {
-    directives_.Push(*response, kPushTimeout);
+    HandOver(*response);
   }
   return absl::OkStatus();
 }

@@ -40,7 +40,9 @@ class SlotLink {
   SlotLink(const SlotLink&) = delete;
   ~SlotLink();
 
-  // The next start, stop or acknowledgement; nullopt after `timeout`.
+  // The next start, stop or acknowledgement; nullopt after `timeout`. Asking
+  // again says that the last one was handled: until then no heartbeat is sent,
+  // since it would describe the slot as it was before.
   std::optional<v1::HeartbeatResponse> NextDirective(absl::Duration timeout);
 
   // What the next heartbeats say of the slot's process; told at once.
@@ -58,6 +60,7 @@ class SlotLink {
   void Run();
   absl::Status Register();
   absl::Status Beat();
+  void HandOver(const v1::HeartbeatResponse& directive);
   // Calls with a context that SetProcess and the destructor may cancel.
   template <typename Call>
   auto Cancellable(Call&& call);
@@ -72,6 +75,9 @@ class SlotLink {
   std::optional<v1::ProcessStatus> process_ ABSL_GUARDED_BY(mutex_);
   // The call under way does not know `process_`.
   bool process_changed_ ABSL_GUARDED_BY(mutex_) = false;
+  // A directive was pushed and not handled yet; it was handed out.
+  bool unhandled_ ABSL_GUARDED_BY(mutex_) = false;
+  bool handed_out_ ABSL_GUARDED_BY(mutex_) = false;
   grpc::ClientContext* call_ ABSL_GUARDED_BY(mutex_) = nullptr;
   bool registered_ ABSL_GUARDED_BY(mutex_) = false;
   bool was_registered_ ABSL_GUARDED_BY(mutex_) = false;

@@ -16,6 +16,8 @@ namespace {
 
 // How soon the end of a trainer is noticed.
 constexpr absl::Duration kWatchInterval = absl::Milliseconds(50);
+// How long a supervisor that leaves waits for its last word to be heard.
+constexpr absl::Duration kFarewell = absl::Seconds(2);
 constexpr size_t kLastLinesBytes = 8 << 10;
 
 bool SameGeneration(const v1::RankIdentity& a, const v1::RankIdentity& b) {
@@ -49,8 +51,22 @@ absl::Status Supervisor::Run(const std::function<bool()>& stop_requested) {
     metrics_.coordinator_connected.Set(link_.is_connected());
     status = link_.status();
   }
-  if (trainer_.has_value()) trainer_->process.Stop(options_.stop_grace);
+  Leave();
   return status;
+}
+
+// The coordinator hears of the trainer's end at once, not by its silence.
+void Supervisor::Leave() {
+  if (trainer_.has_value()) {
+    Ended(trainer_->process.Stop(options_.stop_grace));
+  }
+  const absl::Duration deadline = clock_.MonotonicNow() + kFarewell;
+  while (status_.has_value() && link_.status().ok() &&
+         clock_.MonotonicNow() < deadline) {
+    if (const auto directive = link_.NextDirective(kWatchInterval)) {
+      if (directive->has_acknowledge_exit()) Handle(*directive);
+    }
+  }
 }
 
 void Supervisor::Handle(const v1::HeartbeatResponse& directive) {
@@ -138,14 +154,16 @@ void Supervisor::Watch() {
       clock_.MonotonicNow() >= *trainer_->kill_at) {
     trainer_->process.Signal(SIGKILL);
   }
-  const std::optional<base::ProcessExit> exit = trainer_->process.Poll();
-  if (!exit.has_value()) return;
-  base::LogInfo("trainer_ended", {{"how", exit->ToString()}});
-  metrics_.trainer_exits.With({ReasonOf(*exit)}).Increment();
+  if (const auto exit = trainer_->process.Poll()) Ended(*exit);
+}
+
+void Supervisor::Ended(const base::ProcessExit& exit) {
+  base::LogInfo("trainer_ended", {{"how", exit.ToString()}});
+  metrics_.trainer_exits.With({ReasonOf(exit)}).Increment();
   v1::ProcessStatus status = *status_;
   status.set_exited(true);
-  status.set_exit_code(exit->code);
-  status.set_signal(exit->signal);
+  status.set_exit_code(exit.code);
+  status.set_signal(exit.signal);
   status.set_last_lines(base::TailOfFile(log_file_, kLastLinesBytes));
   trainer_.reset();
   SetStatus(std::move(status));

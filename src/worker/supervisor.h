@@ -45,7 +45,7 @@ class Supervisor {
              const base::Clock& clock, SupervisorMetrics& metrics);
 
   // Serves runs until `stop_requested` returns true or the link is lost for
-  // good; then stops the trainer. Ok after a requested stop.
+  // good; then stops the trainer and says so. Ok after a requested stop.
   absl::Status Run(const std::function<bool()>& stop_requested);
 
  private:
@@ -59,6 +59,8 @@ class Supervisor {
   void Stop(const v1::StopRank& stop);
   // Notices the end of the trainer, and kills one that does not stop.
   void Watch();
+  void Ended(const base::ProcessExit& exit);
+  void Leave();
   void SetStatus(std::optional<v1::ProcessStatus> status);
 
   const SupervisorOptions options_;
