@@ -16,6 +16,9 @@ namespace varalign::model {
 // see each other; positions restart at each. Differentiable where parameters
 // require gradients.
 //
+// REQUIRES: ids within the vocabulary (libtorch throws otherwise), sequences no
+// longer than the model's positions.
+//
 // `rows` [R] int64: only these rows are returned, [R, H], and the last layer
 // computes its output projection and MLP on them alone. Undefined: all rows.
 at::Tensor Forward(const Parameters& parameters, const at::Tensor& tokens,
