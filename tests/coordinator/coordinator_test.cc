@@ -67,10 +67,10 @@ TEST_F(CoordinatorTest, LeadsARunFromSubmissionToSuccess) {
   const std::filesystem::path home = run.directory();
   const auto lines = ReadLines(home / "events.jsonl");
   ASSERT_EQ(lines.size(), events.size());
-  EXPECT_EQ(lines.back()["to"], "succeeded");
+  EXPECT_EQ(lines.back()["to"], "SUCCEEDED");
   const auto metrics = ReadLines(home / "metrics.jsonl");
   ASSERT_EQ(metrics.size(), 7u);
-  EXPECT_EQ(metrics[3]["step"], 3);
+  EXPECT_EQ(metrics[3]["step"], 4);
   EXPECT_EQ(metrics[3]["loss"], 2.5);
   EXPECT_EQ(metrics[3]["num_tokens"], 100);
   EXPECT_EQ(metrics[3]["weight_ess_ratio"], 0.5);
