@@ -133,9 +133,10 @@ absl::Status RingProcessGroup::Reduce(const std::vector<at::Tensor>& chunks,
     if (!SameMemory(output, chunks[0])) output.copy_(chunks[0]);
     return absl::OkStatus();
   }
-  // Partial sums alternate between two buffers: one leaves, one comes.
+  // Partial sums alternate between two buffers: one leaves, one comes. With two
+  // ranks nothing is passed on, and one is enough.
   const at::Tensor buffers =
-      at::empty({2, chunks[0].numel()}, output.options());
+      at::empty({std::min(2, size_ - 1), chunks[0].numel()}, output.options());
   at::Tensor sent = chunk(-1);
   for (int hop = 0; hop < size_ - 1; ++hop) {
     const at::Tensor own = chunk(-hop - 2);
