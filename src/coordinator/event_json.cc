@@ -31,7 +31,7 @@ void AddWeights(const v1::WeightStatistics& weights, Json& line) {
 }
 
 void AddStep(const v1::StepReport& step, Json& line) {
-  line["step"] = step.step();
+  line["step"] = step.step() + 1;  // steps done, as people count
   line["epoch"] = step.epoch();
   line["generation"] = step.generation();
   line["loss"] = step.loss();
@@ -68,8 +68,8 @@ void AddEvaluation(const v1::EvaluationReport& report, Json& line) {
 }
 
 void AddStateChange(const v1::StateChange& change, Json& line) {
-  line["from"] = std::string(StateWord(change.from()));
-  line["to"] = std::string(StateWord(change.to()));
+  line["from"] = v1::RunState_Name(change.from());
+  line["to"] = v1::RunState_Name(change.to());
   line["generation"] = change.generation();
   if (!change.reason().empty()) line["reason"] = change.reason();
   if (HasEnded(change.to())) line["exit_code"] = change.exit_code();
@@ -79,35 +79,35 @@ void AddStateChange(const v1::StateChange& change, Json& line) {
 
 std::string EventLine(const v1::RunEvent& event) {
   Json line;
-  line["event"] = event.number();
+  line["number"] = event.number();
   line["time"] = TimeText(event);
   switch (event.event_case()) {
     case v1::RunEvent::kState:
-      line["type"] = "state";
+      line["event"] = "state";
       AddStateChange(event.state(), line);
       break;
     case v1::RunEvent::kStep:
-      line["type"] = "step";
+      line["event"] = "step";
       AddStep(event.step(), line);
       break;
     case v1::RunEvent::kCheckpoint:
-      line["type"] = "checkpoint";
+      line["event"] = "checkpoint";
       line["step"] = event.checkpoint().step();
       line["path"] = event.checkpoint().path();
       line["num_bytes"] = event.checkpoint().num_bytes();
       break;
     case v1::RunEvent::kEvaluation:
-      line["type"] = "evaluation";
+      line["event"] = "evaluation";
       AddEvaluation(event.evaluation(), line);
       break;
     case v1::RunEvent::kWarning:
-      line["type"] = "warning";
+      line["event"] = "warning";
       line["code"] = event.warning().code();
       line["message"] = event.warning().message();
       line["step"] = event.warning().step();
       break;
     default:
-      line["type"] = "other";
+      line["event"] = "other";
   }
   return base::DumpJson(line);
 }
@@ -115,7 +115,7 @@ std::string EventLine(const v1::RunEvent& event) {
 std::optional<std::string> MetricsLine(const v1::RunEvent& event) {
   if (!event.has_step() && !event.has_evaluation()) return std::nullopt;
   Json line;
-  line["event"] = event.number();
+  line["number"] = event.number();
   line["time"] = TimeText(event);
   if (event.has_step()) AddStep(event.step(), line);
   if (event.has_evaluation()) AddEvaluation(event.evaluation(), line);

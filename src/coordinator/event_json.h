@@ -9,11 +9,11 @@
 
 namespace varalign::coordinator {
 
-// {"event":12,"time":"...","type":"step",...}, without a newline.
+// {"number":12,"time":"...","event":"step",...}, without a newline.
 std::string EventLine(const v1::RunEvent& event);
 
 // The numbers of a step or an evaluation under the names of TRL's trainers:
-// {"event":12,"step":3,"loss":1.8,"learning_rate":1e-6,...}; nullopt for other
+// {"number":12,"step":3,"loss":1.8,"learning_rate":1e-6,...}; nullopt for other
 // events. Numbers that are not finite are null.
 std::optional<std::string> MetricsLine(const v1::RunEvent& event);
 

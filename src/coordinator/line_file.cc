@@ -22,7 +22,7 @@ namespace {
 
 // Longer than any line.
 constexpr size_t kTailBytes = 256 << 10;
-constexpr char kStart[] = "{\"event\":";
+constexpr char kStart[] = "{\"number\":";
 
 struct Tail {
   std::string text;

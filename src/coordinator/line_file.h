@@ -1,5 +1,5 @@
-// A file of JSON lines that each begin with {"event":N: appended to, and mended
-// after a crash.
+// A file of JSON lines that each begin with {"number":N: appended to, and
+// mended after a crash.
 #ifndef VARALIGN_COORDINATOR_LINE_FILE_H_
 #define VARALIGN_COORDINATOR_LINE_FILE_H_
 

@@ -231,7 +231,7 @@ TEST_F(CoordinatorProcessTest, KillsAtAnyMomentLoseNoStepAndNoWorker) {
   uint64_t number = 0;
   for (std::string line; std::getline(file, line);) {
     ASSERT_OK_AND_ASSIGN(const base::Json json, base::ParseJson(line));
-    EXPECT_EQ(json["event"], ++number);
+    EXPECT_EQ(json["number"], ++number);
   }
   EXPECT_EQ(number, events.size());
   std::ifstream metrics(home / "metrics.jsonl");

@@ -13,8 +13,8 @@ namespace {
 using ::varalign::testing::IsOkAndHolds;
 using ::varalign::testing::StatusIs;
 
-constexpr char kFirst[] = "{\"event\":7,\"x\":1}\n";
-constexpr char kSecond[] = "{\"event\":12,\"x\":2}\n";
+constexpr char kFirst[] = "{\"number\":7,\"x\":1}\n";
+constexpr char kSecond[] = "{\"number\":12,\"x\":2}\n";
 
 class LineFileTest : public ::testing::Test {
  protected:
@@ -42,7 +42,7 @@ TEST_F(LineFileTest, ATornLineIsCutOffWhereverItWasTorn) {
 
 TEST_F(LineFileTest, FindsTheLastLineOfALongFile) {
   const std::string line =
-      "{\"event\":1,\"x\":\"" + std::string(900, 'y') + "\"}\n";
+      "{\"number\":1,\"x\":\"" + std::string(900, 'y') + "\"}\n";
   for (int i = 0; i < 500; ++i) ASSERT_OK(AppendLines(path_, line));
   ASSERT_OK(AppendLines(path_, kSecond));
   EXPECT_THAT(MendLineFile(path_), IsOkAndHolds(12u));

@@ -168,11 +168,12 @@ class Service:
             if not entry.name.isdigit():
                 continue
             with contextlib.suppress(OSError):
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-                if (words[0].endswith(b"varalign-trainer")
-                        and run_id.encode() in words):
-                    rank = int(words[words.index(b"--rank") + 1])
-                    pids[rank] = int(entry.name)
+                words = (entry / "cmdline").read_bytes().decode().split("\0")
+                if not words[0].endswith("varalign-trainer"):
+                    continue
+                flags = dict(word.split("=", 1) for word in words if "=" in word)
+                if flags["--run"] == run_id:
+                    pids[int(flags["--rank"])] = int(entry.name)
         return pids
 
     def kill(self, name, number=signal.SIGKILL):
@@ -257,8 +258,9 @@ class _Report(unittest.TextTestResult):
 def main(module):
     if module != "__main__":
         return
-    suite = unittest.defaultTestLoader.loadTestsFromModule(
-        sys.modules["__main__"])
+    loader, tests = unittest.defaultTestLoader, sys.modules["__main__"]
+    suite = (loader.loadTestsFromNames(sys.argv[1:], tests)
+             if len(sys.argv) > 1 else loader.loadTestsFromModule(tests))
     result = unittest.TextTestRunner(resultclass=_Report, verbosity=2).run(suite)
     reports = BUILD / "test_reports"
     reports.mkdir(parents=True, exist_ok=True)

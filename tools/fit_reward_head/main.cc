@@ -6,6 +6,7 @@
 //   varalign prepare --model TRUNK --in scored.jsonl.gz --out scored
 //   fit_reward_head --model TRUNK --data scored --out REWARD_MODEL
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cstdio>
 #include <filesystem>
