@@ -67,8 +67,8 @@ absl::Status CheckpointSaver::Prepare(int64_t num_parameters) const {
     const auto needed = static_cast<uint64_t>(
         kBytesPerParameter * static_cast<double>(num_parameters));
     if (free < needed) {
-      return absl::ResourceExhaustedError(absl::StrCat(
-          "one needs ", needed, " bytes, ", free, " are free"));
+      return absl::ResourceExhaustedError(
+          absl::StrCat("one needs ", needed, " bytes, ", free, " are free"));
     }
     return absl::OkStatus();
   };

@@ -1,18 +1,36 @@
 #include "worker/model_setup.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
 #include <fstream>
+#include <string>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/logging.h"
 #include "base/status_macros.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/model_directory.h"
 #include "model/model_config.h"
 
 namespace varalign::worker {
+namespace {
+
+// As /proc/cpuinfo names it; empty where it does not.
+std::string CpuModel() {
+  std::ifstream file("/proc/cpuinfo");
+  std::string line;
+  while (std::getline(file, line)) {
+    if (!absl::StartsWith(line, "model name")) continue;
+    return std::string(
+        absl::StripAsciiWhitespace(line.substr(line.find(':') + 1)));
+  }
+  return "";
+}
+
+}  // namespace
 
 absl::StatusOr<model::Parameters> LoadParameters(
     const std::filesystem::path& directory, at::ScalarType dtype) {
@@ -65,15 +83,23 @@ absl::Status RestoreOptimizer(const std::filesystem::path& checkpoint,
   return absl::OkStatus();
 }
 
-std::string CpuModel() {
-  std::ifstream file("/proc/cpuinfo");
-  std::string line;
-  while (std::getline(file, line)) {
-    if (!absl::StartsWith(line, "model name")) continue;
-    return std::string(
-        absl::StripAsciiWhitespace(line.substr(line.find(':') + 1)));
+void SetMachine(v1::TrainState& state) {
+  state.set_threads(static_cast<uint32_t>(at::get_num_threads()));
+  state.set_cpu_model(CpuModel());
+}
+
+void WarnWhereBitsMayDiffer(const v1::TrainState& done, uint32_t world_size) {
+  v1::TrainState here;
+  SetMachine(here);
+  if (done.world_size() == world_size && done.threads() == here.threads() &&
+      done.cpu_model() == here.cpu_model()) {
+    return;
   }
-  return "";
+  base::LogWarning("resume_not_bitwise",
+                   {{"world_size", world_size},
+                    {"threads", here.threads()},
+                    {"checkpoint_world_size", done.world_size()},
+                    {"checkpoint_threads", done.threads()}});
 }
 
 }  // namespace varalign::worker

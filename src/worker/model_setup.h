@@ -32,8 +32,12 @@ absl::StatusOr<v1::TrainState> OpenCheckpoint(
 absl::Status RestoreOptimizer(const std::filesystem::path& checkpoint,
                               TrainState& state);
 
-// As /proc/cpuinfo names it; empty where it does not.
-std::string CpuModel();
+// Threads and CPU of this process: the same bits need the same.
+void SetMachine(v1::TrainState& state);
+
+// Logs a warning where a resumed run cannot have the bits of an uninterrupted
+// one: another world size, thread count or CPU than `done` says.
+void WarnWhereBitsMayDiffer(const v1::TrainState& done, uint32_t world_size);
 
 }  // namespace varalign::worker
 

@@ -7,14 +7,11 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/exit_code.h"
-#include "base/file.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "checkpoint/checkpoint.h"
@@ -25,11 +22,14 @@
 #include "worker/coordinator_client.h"
 #include "worker/coordinator_rendezvous.h"
 #include "worker/duration.h"
+#include "worker/held_out.h"
 #include "worker/model_setup.h"
 #include "worker/pair_scorer.h"
 #include "worker/rank_heartbeat.h"
+#include "worker/rank_settings.h"
 #include "worker/rule.h"
 #include "worker/run_dataset.h"
+#include "worker/shared_directory.h"
 #include "worker/step_reporter.h"
 #include "worker/streamed_step_source.h"
 #include "worker/training_loop.h"
@@ -39,50 +39,6 @@ namespace varalign::worker {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Left by the first rank for the others to see.
-constexpr char kProofFile[] = ".shared";
-
-v1::RankIdentity IdentityOf(const RankFlags& flags) {
-  v1::RankIdentity identity;
-  identity.set_run_id(flags.run_id);
-  identity.set_rank(flags.rank);
-  identity.mutable_token()->set_incarnation(flags.incarnation);
-  identity.mutable_token()->set_generation(flags.generation);
-  return identity;
-}
-
-at::ScalarType DtypeOf(const v1::TrainConfig& train) {
-  return train.precision() == v1::TrainConfig::PRECISION_FP64 ? at::kDouble
-                                                              : at::kFloat;
-}
-
-// 0 in the configuration: the cores of the host over its ranks.
-int ThreadsOf(const v1::TrainConfig& train, const RankFlags& flags) {
-  if (train.threads() > 0) return static_cast<int>(train.threads());
-  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
-  return static_cast<int>(std::max(1u, cores / flags.ranks_on_host));
-}
-
-collective::Backend BackendOf(const v1::CollectiveConfig& config) {
-  switch (config.backend()) {
-    case v1::CollectiveConfig::BACKEND_MPI:
-      return collective::Backend::kMpi;
-    case v1::CollectiveConfig::BACKEND_NCCL:
-      return collective::Backend::kNccl;
-    default:
-      return collective::Backend::kGloo;
-  }
-}
-
-std::string InterfaceOf(const v1::CollectiveConfig& config,
-                        const RankFlags& flags) {
-  if (!config.interface().empty()) return config.interface();
-  if (flags.ranks_on_host == flags.world_size) return "127.0.0.1";
-  char host[256] = "127.0.0.1";
-  gethostname(host, sizeof(host) - 1);
-  return host;
-}
 
 // The parts of a rank in the order in which they are made; they go in the
 // opposite order.
@@ -108,7 +64,7 @@ class RankRun {
     RETURN_IF_ERROR(OpenModel());
     RETURN_IF_ERROR(JoinGroup());
     RETURN_IF_ERROR(FixConstants());
-    RETURN_IF_ERROR(ScoreHeldOut());
+    RETURN_IF_ERROR(ScoreHeldOutRows());
     RETURN_IF_ERROR(MakeSource());
     return Train();
   }
@@ -116,12 +72,11 @@ class RankRun {
   absl::Status Connect();
   absl::Status OpenData();
   absl::Status OpenModel();
-  absl::Status ProveSharedDirectory(CoordinatorRendezvous& rendezvous) const;
   absl::Status JoinGroup();
   absl::Status FixConstants();
   absl::StatusOr<v1::Constants> ComputeConstants();
   absl::Status WarnBeforeStart(const v1::Constants& constants);
-  absl::Status ScoreHeldOut();
+  absl::Status ScoreHeldOutRows();
   absl::Status MakeSource();
   absl::Status Train();
 
@@ -223,19 +178,10 @@ absl::Status RankRun::OpenModel() {
     ASSIGN_OR_RETURN(done_,
                      OpenCheckpoint(resumed_from_, dataset_->manifest_xxh3(),
                                     parameters_->num_parameters));
-    const auto threads = static_cast<uint32_t>(at::get_num_threads());
-    if (done_.world_size() != flags_.world_size || done_.threads() != threads ||
-        done_.cpu_model() != CpuModel()) {
-      base::LogWarning("resume_not_bitwise",
-                       {{"world_size", flags_.world_size},
-                        {"threads", threads},
-                        {"checkpoint_world_size", done_.world_size()},
-                        {"checkpoint_threads", done_.threads()}});
-    }
+    WarnWhereBitsMayDiffer(done_, flags_.world_size);
   }
   done_.set_world_size(flags_.world_size);
-  done_.set_threads(static_cast<uint32_t>(at::get_num_threads()));
-  done_.set_cpu_model(CpuModel());
+  SetMachine(done_);
   saver_.emplace(CheckpointSaver::Options{.root = CheckpointRoot(),
                                           .source_model = config.model().path(),
                                           .world_size = flags_.world_size,
@@ -244,38 +190,16 @@ absl::Status RankRun::OpenModel() {
   return saver_->Prepare(parameters_->num_parameters);
 }
 
-// Checkpoint files of all ranks go into one directory: every rank must see the
-// file that the first one leaves there.
-absl::Status RankRun::ProveSharedDirectory(
-    CoordinatorRendezvous& rendezvous) const {
-  const fs::path proof = CheckpointRoot() / kProofFile;
-  const std::string key = "run_directory";
-  if (is_first()) {
-    const std::string word = absl::StrCat(
-        flags_.incarnation, ".", flags_.generation, " pid ", getpid(), "\n");
-    RETURN_IF_ERROR(base::WriteFileAtomically(proof, word));
-    return rendezvous.Set(key, word);
-  }
-  ASSIGN_OR_RETURN(
-      const std::string word,
-      rendezvous.Get(key, FromProto(run_.config().collective().timeout())));
-  const auto seen = base::ReadFile(proof);
-  if (seen.ok() && *seen == word) return absl::OkStatus();
-  return base::WithExitCode(
-      absl::FailedPreconditionError(absl::StrCat(
-          "this host does not see the run directory that the other ranks "
-          "write to; put --runs on a shared file system: ",
-          run_.directory())),
-      base::kExitCannotCreate);
-}
-
 absl::Status RankRun::JoinGroup() {
   const v1::CollectiveConfig& config = run_.config().collective();
   if (flags_.world_size == 1) {
     group_ = collective::LocalHub(1, FromProto(config.timeout())).Join(0);
   } else {
     CoordinatorRendezvous rendezvous(*client_, clock_);
-    RETURN_IF_ERROR(ProveSharedDirectory(rendezvous));
+    RETURN_IF_ERROR(ProveSharedDirectory(
+        CheckpointRoot(), flags_.rank,
+        absl::StrCat(flags_.incarnation, ".", flags_.generation, "\n"),
+        FromProto(config.timeout()), rendezvous));
     ASSIGN_OR_RETURN(group_, collective::MakeProcessGroup(
                                  BackendOf(config),
                                  {.rank = static_cast<int>(flags_.rank),
@@ -283,9 +207,7 @@ absl::Status RankRun::JoinGroup() {
                                   .interface = InterfaceOf(config, flags_),
                                   .timeout = FromProto(config.timeout())},
                                  rendezvous));
-    // All have met, so all have read the proof.
-    std::error_code ignored;
-    if (is_first()) fs::remove(CheckpointRoot() / kProofFile, ignored);
+    if (is_first()) RemoveProof(CheckpointRoot());
   }
   departure_.OnLeave([group = group_] { group->Abort(); });
 
@@ -362,22 +284,11 @@ absl::Status RankRun::FixConstants() {
   return absl::OkStatus();
 }
 
-absl::Status RankRun::ScoreHeldOut() {
+absl::Status RankRun::ScoreHeldOutRows() {
   if (!evaluation_.has_value()) return absl::OkStatus();
   held_out_ = DealHeldOut(*evaluation_, flags_.rank, flags_.world_size);
-  const v1::DatasetManifest& manifest = evaluation_->manifest();
-  std::vector<objective::Score> scores;
-  std::vector<data::ExampleView> examples;
-  for (const HeldOutExample& held_out : held_out_) {
-    examples.push_back(held_out.example);
-    for (const data::RowView& row : held_out.example.rows) {
-      scores.push_back(
-          {.reward = row.reward.value_or(0),
-           .logprob_sum = row.logprob_sum.value_or(0),
-           .num_tokens = static_cast<uint32_t>(row.response.size())});
-    }
-  }
-  if (!manifest.has_rewards() || !manifest.has_logprobs()) {
+  const auto make_scorer =
+      [this]() -> absl::StatusOr<std::unique_ptr<PairScorer>> {
     if (flags_.reward_servers.empty()) {
       return absl::UnavailableError(absl::StrCat(
           "eval.path needs a reward and a reference log-probability for every "
@@ -389,22 +300,15 @@ absl::Status RankRun::ScoreHeldOut() {
     v1::Outputs outputs;
     outputs.set_reward(true);
     outputs.set_logprob_sum(true);
-    ASSIGN_OR_RETURN(
-        const auto scorer,
-        MakeScorer(std::move(outputs), run_.constants().reward_fingerprint()));
-    const uint64_t total = scores.size();
-    ASSIGN_OR_RETURN(scores, scorer->Score(examples, [&](uint64_t rows) {
-      heartbeat_->SetProgress("scoring held-out rows", rows, total);
-    }));
-  }
-  auto next = scores.begin();
-  for (HeldOutExample& held_out : held_out_) {
-    const auto count =
-        static_cast<std::ptrdiff_t>(held_out.example.rows.size());
-    held_out.scores.assign(next, next + count);
-    next += count;
-  }
-  return absl::OkStatus();
+    return MakeScorer(std::move(outputs),
+                      run_.constants().reward_fingerprint());
+  };
+  return ScoreHeldOut(
+      evaluation_->manifest(), make_scorer,
+      [this](uint64_t done, uint64_t total) {
+        heartbeat_->SetProgress("scoring held-out rows", done, total);
+      },
+      held_out_);
 }
 
 absl::Status RankRun::MakeSource() {

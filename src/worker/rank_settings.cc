@@ -1,0 +1,50 @@
+#include "worker/rank_settings.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+namespace varalign::worker {
+
+v1::RankIdentity IdentityOf(const RankFlags& flags) {
+  v1::RankIdentity identity;
+  identity.set_run_id(flags.run_id);
+  identity.set_rank(flags.rank);
+  identity.mutable_token()->set_incarnation(flags.incarnation);
+  identity.mutable_token()->set_generation(flags.generation);
+  return identity;
+}
+
+at::ScalarType DtypeOf(const v1::TrainConfig& train) {
+  return train.precision() == v1::TrainConfig::PRECISION_FP64 ? at::kDouble
+                                                              : at::kFloat;
+}
+
+int ThreadsOf(const v1::TrainConfig& train, const RankFlags& flags) {
+  if (train.threads() > 0) return static_cast<int>(train.threads());
+  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+  return static_cast<int>(std::max(1u, cores / flags.ranks_on_host));
+}
+
+collective::Backend BackendOf(const v1::CollectiveConfig& config) {
+  switch (config.backend()) {
+    case v1::CollectiveConfig::BACKEND_MPI:
+      return collective::Backend::kMpi;
+    case v1::CollectiveConfig::BACKEND_NCCL:
+      return collective::Backend::kNccl;
+    default:
+      return collective::Backend::kGloo;
+  }
+}
+
+std::string InterfaceOf(const v1::CollectiveConfig& config,
+                        const RankFlags& flags) {
+  if (!config.interface().empty()) return config.interface();
+  if (flags.ranks_on_host == flags.world_size) return "127.0.0.1";
+  char host[256] = "127.0.0.1";
+  gethostname(host, sizeof(host) - 1);
+  return host;
+}
+
+}  // namespace varalign::worker
