@@ -33,7 +33,7 @@ void LogWarning(std::string_view event, LogFields fields = {});
 void LogError(std::string_view event, LogFields fields = {});
 
 // `text` without terminal escape sequences and other control bytes; newlines
-// and tabs stay.
+// and tabs stay. Bytes that are no UTF-8 become U+FFFD.
 std::string StripControl(std::string_view text);
 
 }  // namespace varalign::base

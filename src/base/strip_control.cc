@@ -2,6 +2,7 @@
 #include <cstddef>
 
 #include "base/logging.h"
+#include "base/utf8.h"
 
 namespace varalign::base {
 namespace {
@@ -75,10 +76,17 @@ std::string StripControl(std::string_view text) {
   kept.reserve(text.size());
   for (size_t at = 0; at < text.size();) {
     const size_t end = EndOfControl(text, at);
-    if (end == at) {
-      kept += text[at++];
-    } else {
+    if (end != at) {
       at = end;
+      continue;
+    }
+    const size_t length = Utf8Length(text.substr(at));
+    if (length == 0) {
+      kept += "\uFFFD";  // what is no character stays visible
+      ++at;
+    } else {
+      kept += text.substr(at, length);
+      at += length;
     }
   }
   return kept;

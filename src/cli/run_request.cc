@@ -98,8 +98,11 @@ absl::Status CheckInputs(const v1::RunConfig& config) {
   RETURN_IF_ERROR(CheckModel("model.path", config.model().path()));
   ASSIGN_OR_RETURN(const v1::DatasetManifest manifest,
                    CheckDataset("data.path", config.data().path()));
+  RETURN_IF_ERROR(data::CheckTokenizer(manifest, config.model().path()));
   if (!config.eval().path().empty()) {
-    RETURN_IF_ERROR(CheckDataset("eval.path", config.eval().path()).status());
+    ASSIGN_OR_RETURN(const v1::DatasetManifest held_out,
+                     CheckDataset("eval.path", config.eval().path()));
+    RETURN_IF_ERROR(data::CheckTokenizer(held_out, config.model().path()));
   }
   if (!config.reward().path().empty()) {
     RETURN_IF_ERROR(CheckModel("reward.path", config.reward().path()));

@@ -8,6 +8,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "base/digest.h"
+#include "base/exit_code.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/status_macros.h"
@@ -106,6 +108,22 @@ absl::Status WriteManifest(const std::filesystem::path& directory,
                                             std::string(printed.message())));
   }
   return base::WriteFileAtomically(directory / kManifestFile, text);
+}
+
+absl::Status CheckTokenizer(const v1::DatasetManifest& manifest,
+                            const std::filesystem::path& model) {
+  const std::string& expected = manifest.policy_view().tokenizer_sha256();
+  // Token ids may come without a tokenizer.
+  if (expected.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::string actual,
+                   base::Sha256OfFile(model / "tokenizer.json"));
+  if (actual == expected) return absl::OkStatus();
+  return base::WithExitCode(
+      absl::FailedPreconditionError(absl::StrCat(
+          "the data set was made with the tokenizer of another model; prepare "
+          "it again with --model ",
+          model.string())),
+      base::kExitBadData);
 }
 
 }  // namespace varalign::data

@@ -22,6 +22,12 @@ absl::StatusOr<v1::DatasetManifest> ReadManifest(
 absl::Status WriteManifest(const std::filesystem::path& directory,
                            const v1::DatasetManifest& manifest);
 
+// The data set was tokenised with the tokenizer of this model directory.
+//   FailedPrecondition   (exit code 65) with another one
+//   NotFound             the model has no tokenizer.json
+absl::Status CheckTokenizer(const v1::DatasetManifest& manifest,
+                            const std::filesystem::path& model);
+
 }  // namespace varalign::data
 
 #endif  // VARALIGN_DATA_MANIFEST_H_

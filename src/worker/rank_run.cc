@@ -140,9 +140,13 @@ absl::Status RankRun::OpenData() {
       fs::temp_directory_path() / absl::StrCat("varalign-data-", getuid());
   ASSIGN_OR_RETURN(dataset_,
                    OpenRunDataset(config.data().path(), "", cache, *client_));
+  RETURN_IF_ERROR(
+      data::CheckTokenizer(dataset_->manifest(), config.model().path()));
   if (!config.eval().path().empty()) {
     ASSIGN_OR_RETURN(evaluation_, OpenRunDataset(config.eval().path(), "eval/",
                                                  cache, *client_));
+    RETURN_IF_ERROR(
+        data::CheckTokenizer(evaluation_->manifest(), config.model().path()));
   }
   if (rule_.train_on() == v1::Objective::TRAIN_ON_CHOSEN &&
       rule_.preset() != v1::Objective::PRESET_SFT &&
