@@ -8,12 +8,13 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 
 namespace varalign::base {
 
 // Runs `body`, which returns absl::Status or absl::StatusOr<T>, and turns an
 // exception into a status: bad_alloc ResourceExhausted, others Internal with
-// the exception's text.
+// the first line of the exception's text.
 template <typename Body>
 auto CatchExceptions(Body&& body) -> decltype(body()) {
   try {
@@ -21,7 +22,10 @@ auto CatchExceptions(Body&& body) -> decltype(body()) {
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("out of memory");
   } catch (const std::exception& error) {
-    return absl::InternalError(absl::StrCat("exception: ", error.what()));
+    // libtorch appends a backtrace: the first line is the message.
+    const absl::string_view text = error.what();
+    return absl::InternalError(
+        absl::StrCat("exception: ", text.substr(0, text.find('\n'))));
   }
 }
 
