@@ -78,27 +78,46 @@ absl::StatusOr<Places> ChoosePlaces(const TrainArguments& arguments,
   return places;
 }
 
-absl::StatusOr<LocalServiceOptions> PlanService(const v1::RunConfig& config,
-                                                const Places& places) {
+absl::Status NoRewards(const char* key, const std::string& path) {
+  return base::WithExitCode(
+      absl::InvalidArgumentError(absl::StrCat(
+          "reward.path: ", key,
+          " needs rewards, and its data set has none; name a reward model: ",
+          path)),
+      base::kExitBadConfig);
+}
+
+// Does the run need a server, and does it have the model that it would need?
+absl::StatusOr<bool> PlanScoring(const v1::RunConfig& config) {
   ASSIGN_OR_RETURN(const v1::DatasetManifest manifest,
                    data::ReadManifest(config.data().path()));
-  const bool needs_server = NeedsRewardServer(config, manifest);
+  const bool rewards_given = !config.reward().path().empty();
+  bool needs_server = NeedsRewardServer(config, manifest);
+  if (needs_server && !rewards_given && !manifest.has_rewards()) {
+    return NoRewards("the objective", config.data().path());
+  }
+  if (!config.eval().path().empty()) {
+    ASSIGN_OR_RETURN(const v1::DatasetManifest held_out,
+                     data::ReadManifest(config.eval().path()));
+    if (!held_out.has_rewards() && !rewards_given) {
+      return NoRewards("eval.path", config.eval().path());
+    }
+    needs_server =
+        needs_server || !held_out.has_rewards() || !held_out.has_logprobs();
+  }
+  return needs_server;
+}
+
+absl::StatusOr<LocalServiceOptions> PlanService(const v1::RunConfig& config,
+                                                const Places& places) {
   LocalServiceOptions options;
+  ASSIGN_OR_RETURN(options.start_reward_server, PlanScoring(config));
   options.programs = base::ExecutableDirectory();
   options.directory = places.service;
   options.run_root = places.run.parent_path();
   options.num_workers = config.train().workers();
-  options.start_reward_server = needs_server || !config.reward().path().empty();
   options.policy_model = config.model().path();
   options.reward_model = config.reward().path();
-  if (needs_server && options.reward_model.empty() && !manifest.has_rewards()) {
-    return base::WithExitCode(
-        absl::InvalidArgumentError(absl::StrCat(
-            "reward.path: the objective needs rewards, and the data set has "
-            "none; name a reward model: ",
-            config.data().path())),
-        base::kExitBadConfig);
-  }
   return options;
 }
 
