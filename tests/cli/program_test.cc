@@ -16,9 +16,9 @@ class ProgramTest : public ::testing::Test {
  protected:
   ProgramTest() {
     CLI::App* train = app_.add_subcommand("train", "Runs.\nMore.");
-    train->add_flag("--resume", "go on");
+    train->add_flag("--resume")->description("go on");
     CLI::App* config = app_.add_subcommand("config", "Looks.");
-    config->add_subcommand("print", "prints")->add_flag("--json", "as JSON");
+    config->add_subcommand("print", "prints")->add_flag("--json");
   }
   CLI::App app_{"test", "varalign"};
 };
