@@ -96,6 +96,17 @@ CheckpointManifest Sorted(CheckpointManifest manifest) {
   return manifest;
 }
 
+bool HoldSameFiles(const CheckpointManifest& a, const CheckpointManifest& b) {
+  const CheckpointManifest left = Sorted(a), right = Sorted(b);
+  return std::equal(left.files().begin(), left.files().end(),
+                    right.files().begin(), right.files().end(),
+                    [](const CheckpointFile& x, const CheckpointFile& y) {
+                      return x.name() == y.name() &&
+                             x.num_bytes() == y.num_bytes() &&
+                             x.xxh3_128() == y.xxh3_128();
+                    });
+}
+
 // Directories that hold a file of the manifest, and the checkpoint's own.
 absl::Status SyncDirectories(const Path& directory,
                              const CheckpointManifest& manifest) {
@@ -109,7 +120,7 @@ absl::Status SyncDirectories(const Path& directory,
   return absl::OkStatus();
 }
 
-// Moves an invalid checkpoint out of the way under a name that nobody reads.
+// Moves a checkpoint out of the way under a name that nobody reads.
 absl::Status SetAside(const Path& checkpoint) {
   std::error_code error;
   Path aside = checkpoint.string() + ".stale";
@@ -143,19 +154,30 @@ absl::StatusOr<Path> CommitStaged(const Path& root,
       StagingDirectory(root, manifest.step(), manifest.generation());
   const Path target = root / CheckpointName(manifest.step());
   std::error_code error;
-  if (std::filesystem::exists(target, error)) {
-    if (VerifyCheckpoint(target).ok()) {
-      std::filesystem::remove_all(staged, error);
-      return target;
-    }
-    RETURN_IF_ERROR(SetAside(target));
+  const auto known = VerifyCheckpoint(target);
+  if (known.ok() && HoldSameFiles(*known, manifest)) {
+    std::filesystem::remove_all(staged, error);
+    return target;
   }
   RETURN_IF_ERROR(VerifyFiles(staged, manifest));
   RETURN_IF_ERROR(SyncDirectories(staged, manifest));
   ASSIGN_OR_RETURN(const std::string text, ToJson(Sorted(manifest)));
   RETURN_IF_ERROR(base::WriteFileAtomically(staged / kManifestName, text));
+  // Damaged, or of a generation whose commit nobody acknowledged.
+  if (std::filesystem::exists(target, error)) {
+    RETURN_IF_ERROR(SetAside(target));
+  }
   RETURN_IF_ERROR(base::RenameDurably(staged, target));
   return target;
+}
+
+absl::Status SetAsideNewer(const Path& root, uint64_t step) {
+  ASSIGN_OR_RETURN(const std::vector<uint64_t> steps, CommittedSteps(root));
+  for (const uint64_t committed : steps) {
+    if (committed <= step) continue;
+    RETURN_IF_ERROR(SetAside(root / CheckpointName(committed)));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<CheckpointManifest> VerifyCheckpoint(const Path& checkpoint) {

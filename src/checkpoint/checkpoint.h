@@ -36,10 +36,12 @@ absl::StatusOr<ModelFile> WriteTrainState(
 
 // Verifies every file of `manifest` by size and checksum, writes MANIFEST.json
 // last, renames to CheckpointName under `root`, syncs the parent. If a valid
-// checkpoint of that name is already there, keeps it and drops what was staged;
-// an invalid one is renamed to NAME.stale. DataLoss names the file that
-// differs, is missing, or that the manifest does not name; InvalidArgument: the
-// manifest itself is wrong. What was staged stays where it is on an error.
+// checkpoint of that name with the same files is already there, keeps it and
+// drops what was staged; any other is renamed to NAME.stale: it is damaged, or
+// of a generation that ended before its commit was acknowledged. DataLoss names
+// the file that differs, is missing, or that the manifest does not name;
+// InvalidArgument: the manifest itself is wrong. What was staged stays where it
+// is on an error.
 absl::StatusOr<std::filesystem::path> CommitStaged(
     const std::filesystem::path& root, const v1::CheckpointManifest& manifest);
 
@@ -71,6 +73,11 @@ absl::StatusOr<std::vector<uint64_t>> CommittedSteps(
 // least 2: the newest may be the broken one) remain. Pure.
 std::vector<uint64_t> StepsToDelete(std::vector<uint64_t> committed,
                                     uint32_t keep);
+
+// Renames the checkpoints of steps after `step` to NAME.stale: nobody
+// acknowledged them, so they must neither be kept in place of older ones nor be
+// taken for a commit to come.
+absl::Status SetAsideNewer(const std::filesystem::path& root, uint64_t step);
 
 // Removes the manifest first. Ok where there is none of that step.
 absl::Status DeleteCheckpoint(const std::filesystem::path& root, uint64_t step);

@@ -233,13 +233,34 @@ TEST_F(CheckpointTest, RefusesManifestsThatReachOutside) {
   }
 }
 
-TEST_F(CheckpointTest, KeepsAValidCheckpointOfTheSameStep) {
+TEST_F(CheckpointTest, KeepsTheSameCheckpointOfTheSameStep) {
+  const v1::CheckpointManifest manifest = Stage(kStep, 1, 2, 5);
+  ASSERT_OK(CommitStaged(root(), manifest));
+  ASSERT_OK(CommitStaged(root(), manifest));  // a repeated grant
+  ASSERT_OK(CommitStaged(root(), Stage(kStep, 2, 2, 5)));
+  ASSERT_OK_AND_ASSIGN(const v1::CheckpointManifest kept,
+                       VerifyCheckpoint(Committed()));
+  EXPECT_EQ(kept.generation(), 1u);
+  EXPECT_FALSE(std::filesystem::exists(StagingDirectory(root(), kStep, 2)));
+}
+
+TEST_F(CheckpointTest, ALateCommitOfAnOldGenerationIsNotTakenForTheNewOne) {
   ASSERT_OK(CommitStaged(root(), Stage(kStep, 1, 2, 5)));
   ASSERT_OK(CommitStaged(root(), Stage(kStep, 2, 2, 6)));
   ASSERT_OK_AND_ASSIGN(const OptimizerSlice slice,
                        ReadOptimizerSlice(Committed(), 0, 1));
-  EXPECT_EQ(slice.master.item<float>(), 5);
-  EXPECT_FALSE(std::filesystem::exists(StagingDirectory(root(), kStep, 2)));
+  EXPECT_EQ(slice.master.item<float>(), 6);
+  EXPECT_TRUE(std::filesystem::exists(root() / "step-00001234.stale"));
+}
+
+TEST_F(CheckpointTest, WhatNobodyAcknowledgedTakesNoPlaceOfAnOlderOne) {
+  for (const uint64_t step : {3, 5, 8}) {
+    ASSERT_OK(CommitStaged(root(), Stage(step)));
+  }
+  ASSERT_OK(SetAsideNewer(root(), 3));
+  EXPECT_THAT(CommittedSteps(root()), testing::IsOkAndHolds(ElementsAre(3)));
+  EXPECT_TRUE(std::filesystem::exists(root() / "step-00000008.stale"));
+  EXPECT_OK(SetAsideNewer(root() / "absent", 0));
 }
 
 TEST_F(CheckpointTest, SetsAnInvalidCheckpointAside) {
