@@ -30,7 +30,10 @@ Admission Decide(const AdmissionView& view, uint64_t tokens,
                  : kUnknownWait;
   if (time_left <= absl::ZeroDuration()) return {Verdict::kTooLate, wait};
   if (tokens == 0) return {Verdict::kAdmit, wait};
-  if (rate_known && wait + Wait(tokens, view.tokens_per_second) > time_left) {
+  // An idle server tries: a rate that was measured while the process was
+  // stopped would otherwise refuse everything, and so never be corrected.
+  if (rate_known && view.inflight_tokens > 0 &&
+      wait + Wait(tokens, view.tokens_per_second) > time_left) {
     return {Verdict::kTooLate, wait};
   }
   const bool fits = tokens <= view.max_inflight_tokens &&
