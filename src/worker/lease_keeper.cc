@@ -91,6 +91,8 @@ void LeaseKeeper::Run() {
     if (!departure_.status().ok()) return;
     if (!begin.has_value()) continue;
 
+    // The coordinator counts from some time after this: we stop before it does.
+    const absl::Duration asked_at = clock_.MonotonicNow();
     const absl::StatusOr<v1::LeaseStepsResponse> answer = ask_(*begin);
     if (!answer.ok()) {
       departure_.Leave(answer.status());
@@ -101,11 +103,10 @@ void LeaseKeeper::Run() {
       departure_.WaitFor(kAskAgain);
       continue;
     }
-    const Lease lease{
-        .begin = answer->begin(),
-        .end = answer->end(),
-        .then = answer->then(),
-        .expires = clock_.MonotonicNow() + FromProto(answer->valid_for())};
+    const Lease lease{.begin = answer->begin(),
+                      .end = answer->end(),
+                      .then = answer->then(),
+                      .expires = asked_at + FromProto(answer->valid_for())};
     absl::MutexLock lock(&mutex_);
     if (is_renewal) {
       current_.expires = lease.expires;

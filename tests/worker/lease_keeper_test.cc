@@ -5,6 +5,7 @@
 #include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/testing/fake_clock.h"
 #include "tests/testing/status_matchers.h"
 
 namespace varalign::worker {
@@ -83,6 +84,25 @@ TEST(LeaseKeeperTest, RenewsALeaseThatRanOut) {
   EXPECT_THAT(keeper.Await(0), IsOkAndHolds(Permit::kRun));
   absl::MutexLock lock(&mutex);
   EXPECT_GE(asked, 2);
+}
+
+TEST(LeaseKeeperTest, ALeaseCountsFromTheQuestionNotFromTheAnswer) {
+  testing::FakeClock clock;
+  Departure departure;
+  absl::Mutex mutex;
+  int asked = 0;
+  LeaseKeeper keeper(
+      0,
+      [&](uint64_t begin) -> absl::StatusOr<v1::LeaseStepsResponse> {
+        absl::MutexLock lock(&mutex);
+        // The first answer is on its way for longer than the lease holds.
+        if (asked++ == 0) clock.Advance(absl::Seconds(61));
+        return Lease(begin, begin + 10, Then::THEN_UNSPECIFIED, 60);
+      },
+      clock, departure);
+  EXPECT_THAT(keeper.Await(0), IsOkAndHolds(Permit::kRun));
+  absl::MutexLock lock(&mutex);
+  EXPECT_EQ(asked, 2);
 }
 
 TEST(LeaseKeeperTest, RefusedLeaseMakesTheRankLeave) {
