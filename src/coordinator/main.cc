@@ -8,15 +8,14 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <map>
 #include <string>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
+#include "base/address_file.h"
 #include "base/clock.h"
 #include "base/exit_code.h"
-#include "base/file.h"
+#include "base/log_level.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "base/version.h"
@@ -42,15 +41,9 @@ struct Flags {
   std::string runs;
   std::string address_file;
   std::string metrics_address_file;
-  base::LogLevel log_level = base::LogLevel::kInfo;
+  std::string log_level = "info";
   bool insecure = false;
 };
-
-const std::map<std::string, base::LogLevel> kLogLevels = {
-    {"debug", base::LogLevel::kDebug},
-    {"info", base::LogLevel::kInfo},
-    {"warning", base::LogLevel::kWarning},
-    {"error", base::LogLevel::kError}};
 
 void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--state", flags.state,
@@ -70,17 +63,14 @@ void AddFlags(CLI::App& app, Flags& flags) {
                  "file that receives the address of the metrics");
   app.add_flag("--insecure", flags.insecure,
                "allow listening off loopback on a network that you trust");
-  app.add_option("--log-level", flags.log_level,
-                 "debug, info, warning or error")
-      ->transform(CLI::CheckedTransformer(kLogLevels));
+  app.add_option("--log-level", flags.log_level, "what is logged")
+      ->capture_default_str()
+      ->check(CLI::IsMember(base::LogLevelWords()));
 }
 
 absl::Status Announce(const Coordinator& coordinator, const Flags& flags) {
-  if (!flags.metrics_address_file.empty()) {
-    RETURN_IF_ERROR(base::WriteFileAtomically(
-        flags.metrics_address_file,
-        absl::StrCat(coordinator.metrics_address(), "\n")));
-  }
+  RETURN_IF_ERROR(base::WriteAddressFile(flags.metrics_address_file,
+                                         coordinator.metrics_address()));
   return rpc::AnnounceAddress(coordinator.address(), flags.address_file);
 }
 
@@ -132,7 +122,7 @@ int Main(int argc, char** argv) {
       "Takes runs from clients and leads a pool of workers through them.\n\n"
       "  varalign-coordinator --state /var/lib/varalign\n"
       "  varalign-coordinator --state STATE --runs RUNS --listen "
-      "127.0.0.1:7000");
+      "127.0.0.1:7700");
   app.set_version_flag("--version", base::kVersion);
   AddFlags(app, flags);
   try {
@@ -140,7 +130,7 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? base::kExitOk : base::kExitUsage;
   }
-  base::InitLogging("coordinator", flags.log_level);
+  base::InitLogging("coordinator", base::ParseLogLevel(flags.log_level));
   const absl::Status status = Serve(std::move(flags));
   if (!status.ok()) {
     std::fprintf(stderr, "varalign-coordinator: error: %s\n",

@@ -1,6 +1,5 @@
 // varalign-reward-server: scores rows with a frozen reward model and a frozen
 // reference policy, and forms the weights of Z-sets.
-#include <malloc.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <unistd.h>
@@ -9,17 +8,17 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
-#include <map>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
+#include "base/address_file.h"
 #include "base/exception_boundary.h"
 #include "base/exit_code.h"
-#include "base/file.h"
+#include "base/heap.h"
+#include "base/log_level.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "base/version.h"
@@ -54,15 +53,9 @@ struct Flags {
   int threads = 0;  // 0: one a core
   double drain_seconds = 30;
   std::string store;
-  base::LogLevel log_level = base::LogLevel::kInfo;
+  std::string log_level = "info";
   bool insecure = false;
 };
-
-const std::map<std::string, base::LogLevel> kLogLevels = {
-    {"debug", base::LogLevel::kDebug},
-    {"info", base::LogLevel::kInfo},
-    {"warning", base::LogLevel::kWarning},
-    {"error", base::LogLevel::kError}};
 
 void AddServingFlags(CLI::App& app, Flags& flags) {
   app.add_option("--listen", flags.server.listen,
@@ -77,9 +70,9 @@ void AddServingFlags(CLI::App& app, Flags& flags) {
                  "file that receives the address of the metrics");
   app.add_flag("--insecure", flags.insecure,
                "allow listening off loopback on a network that you trust");
-  app.add_option("--log-level", flags.log_level,
-                 "debug, info, warning or error")
-      ->transform(CLI::CheckedTransformer(kLogLevels));
+  app.add_option("--log-level", flags.log_level, "what is logged")
+      ->capture_default_str()
+      ->check(CLI::IsMember(base::LogLevelWords()));
   app.add_option("--drain-seconds", flags.drain_seconds,
                  "how long accepted work may run on after SIGTERM")
       ->capture_default_str()
@@ -128,11 +121,8 @@ absl::Status CheckFlags(const Flags& flags) {
 }
 
 absl::Status Announce(const RewardServer& server, const Flags& flags) {
-  if (!flags.metrics_address_file.empty()) {
-    RETURN_IF_ERROR(base::WriteFileAtomically(
-        flags.metrics_address_file,
-        absl::StrCat(server.metrics_address(), "\n")));
-  }
+  RETURN_IF_ERROR(base::WriteAddressFile(flags.metrics_address_file,
+                                         server.metrics_address()));
   return rpc::AnnounceAddress(server.address(), flags.address_file);
 }
 
@@ -164,9 +154,7 @@ absl::Status Serve(Flags flags) {
 }
 
 int Main(int argc, char** argv) {
-  // Large tensors come and go with each batch: keep their memory.
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  base::KeepFreedMemory();
   sem_init(&stop, 0, 0);
   struct sigaction action = {};
   action.sa_handler = OnSignal;
@@ -178,7 +166,7 @@ int Main(int argc, char** argv) {
       "Scores rows with a reward model and a reference policy, for workers and "
       "clients.\n\n"
       "  varalign-reward-server --reward REWARD --policy MODEL\n"
-      "  varalign-reward-server --reward REWARD --listen 127.0.0.1:7001");
+      "  varalign-reward-server --reward REWARD --listen 127.0.0.1:7800");
   app.set_version_flag("--version", base::kVersion);
   AddScoringFlags(app, flags);
   AddServingFlags(app, flags);
@@ -187,7 +175,7 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? base::kExitOk : base::kExitUsage;
   }
-  base::InitLogging("reward_server", flags.log_level);
+  base::InitLogging("reward_server", base::ParseLogLevel(flags.log_level));
   const absl::Status status = Serve(std::move(flags));
   if (!status.ok()) {
     std::fprintf(stderr, "varalign-reward-server: error: %s\n",

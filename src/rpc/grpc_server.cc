@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/file.h"
+#include "base/address_file.h"
 #include "base/listen_error.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
@@ -113,9 +113,7 @@ absl::Status AnnounceAddress(std::string_view address,
   if (std::fputs(line.c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
     return absl::UnavailableError("cannot write to standard output");
   }
-  if (address_file.empty()) return absl::OkStatus();
-  return base::WriteFileAtomically(address_file,
-                                   absl::StrCat(base::ToAbsl(address), "\n"));
+  return base::WriteAddressFile(address_file, address);
 }
 
 }  // namespace varalign::rpc

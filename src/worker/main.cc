@@ -16,15 +16,16 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/address_file.h"
 #include "base/clock.h"
 #include "base/exit_code.h"
 #include "base/file.h"
+#include "base/log_level.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "base/subprocess.h"
 #include "base/version.h"
 #include "telemetry/http_endpoint.h"
-#include "worker/log_level.h"
 #include "worker/metrics.h"
 #include "worker/slot_link.h"
 #include "worker/supervisor.h"
@@ -103,10 +104,8 @@ absl::Status Serve(const Flags& flags) {
            .exposure = flags.insecure ? base::Exposure::kInsecureNetwork
                                       : base::Exposure::kLoopbackOnly},
           registry, [] { return absl::OkStatus(); }));
-  if (!flags.metrics_address_file.empty()) {
-    RETURN_IF_ERROR(base::WriteFileAtomically(
-        flags.metrics_address_file, absl::StrCat(endpoint->address(), "\n")));
-  }
+  RETURN_IF_ERROR(
+      base::WriteAddressFile(flags.metrics_address_file, endpoint->address()));
   ASSIGN_OR_RETURN(const fs::path logs, MakeLogDirectory(flags.log_directory));
   ASSIGN_OR_RETURN(const auto link,
                    SlotLink::Start({.target = flags.coordinator,
@@ -135,10 +134,10 @@ int Main(int argc, char** argv) {
   Flags flags;
   CLI::App app(
       "A worker slot: waits for runs and trains them.\n\n"
-      "  varalign-worker --coordinator 127.0.0.1:7000\n"
-      "  mpirun -np 4 --bind-to none varalign-worker --coordinator head:7000 "
+      "  varalign-worker --coordinator 127.0.0.1:7700\n"
+      "  mpirun -np 4 --bind-to none varalign-worker --coordinator head:7700 "
       "\\\n"
-      "      --reward-server head:7001");
+      "      --reward-server head:7800");
   app.add_option("--coordinator", flags.coordinator, "HOST:PORT")->required();
   app.add_option("--reward-server", flags.reward_servers,
                  "HOST:PORT, several by commas")
@@ -156,8 +155,9 @@ int Main(int argc, char** argv) {
   app.add_option("--log-dir", flags.log_directory,
                  "where the output of training processes is kept (default: a "
                  "temporary directory, removed at the end)");
-  app.add_option("--log-level", flags.log_level,
-                 "debug, info, warning or error");
+  app.add_option("--log-level", flags.log_level, "what is logged")
+      ->capture_default_str()
+      ->check(CLI::IsMember(base::LogLevelWords()));
   app.add_flag("--insecure", flags.insecure,
                "allow --metrics off loopback on a network that you trust");
   app.set_version_flag("--version", base::kVersion);
@@ -166,7 +166,7 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? base::kExitOk : base::kExitUsage;
   }
-  base::InitLogging("worker", ParseLogLevel(flags.log_level));
+  base::InitLogging("worker", base::ParseLogLevel(flags.log_level));
   struct sigaction action = {};
   action.sa_handler = OnSignal;
   sigaction(SIGTERM, &action, nullptr);

@@ -1,35 +1,25 @@
 // varalign-trainer: one rank of one generation. Started by varalign-worker,
 // ends with it.
-#include <malloc.h>
-
 #include <cstdio>
 #include <span>
 #include <string>
 
-#include "absl/strings/str_cat.h"
+#include "base/address_file.h"
 #include "base/clock.h"
 #include "base/exception_boundary.h"
 #include "base/exit_code.h"
-#include "base/file.h"
+#include "base/heap.h"
+#include "base/log_level.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "base/subprocess.h"
 #include "telemetry/http_endpoint.h"
-#include "worker/log_level.h"
 #include "worker/metrics.h"
 #include "worker/rank_flags.h"
 #include "worker/rank_run.h"
 
 namespace varalign::worker {
 namespace {
-
-// glibc gives large blocks back to the system at once and asks for them again
-// in the next operation; a tenth of a step goes into page faults.
-void KeepFreedMemory() {
-  constexpr int kBytes = 1 << 30;
-  mallopt(M_MMAP_THRESHOLD, kBytes);
-  mallopt(M_TRIM_THRESHOLD, kBytes);
-}
 
 absl::Status Serve(const RankFlags& flags) {
   const base::SystemClock clock;
@@ -38,10 +28,8 @@ absl::Status Serve(const RankFlags& flags) {
   ASSIGN_OR_RETURN(const auto endpoint, telemetry::HttpEndpoint::Start(
                                             {.listen = flags.metrics}, registry,
                                             [] { return absl::OkStatus(); }));
-  if (!flags.metrics_address_file.empty()) {
-    RETURN_IF_ERROR(base::WriteFileAtomically(
-        flags.metrics_address_file, absl::StrCat(endpoint->address(), "\n")));
-  }
+  RETURN_IF_ERROR(
+      base::WriteAddressFile(flags.metrics_address_file, endpoint->address()));
   return base::CatchExceptions([&] { return RunRank(flags, metrics, clock); });
 }
 
@@ -52,8 +40,8 @@ int Main(std::span<const char* const> arguments) {
     if (flags->parent_pid > 0) {
       base::DieWithParent(static_cast<pid_t>(flags->parent_pid));
     }
-    KeepFreedMemory();
-    base::InitLogging("trainer", ParseLogLevel(flags->log_level),
+    base::KeepFreedMemory();
+    base::InitLogging("trainer", base::ParseLogLevel(flags->log_level),
                       {{"run", flags->run_id},
                        {"rank", flags->rank},
                        {"generation", flags->generation}});
