@@ -10,9 +10,13 @@
 #include "absl/time/time.h"
 #include "coordinator/proto_time.h"
 #include "coordinator/run_state.h"
+#include "telemetry/single_series.h"
 
 namespace varalign::coordinator {
 namespace {
+
+using telemetry::AddSingleCounter;
+using telemetry::AddSingleGauge;
 
 constexpr v1::RunState kStates[] = {v1::QUEUED,     v1::PREPARING, v1::RUNNING,
                                     v1::RECOVERING, v1::SUCCEEDED, v1::FAILED,
@@ -45,65 +49,38 @@ MetricFamilies::MetricFamilies(telemetry::Registry& registry)
           {"varalign_workers",
            "Registered worker slots: idle, or busy with a process.",
            {{"state", {"idle", "busy"}}}})),
-      step_(registry
-                .AddGauge({"varalign_step",
-                           "Optimizer steps done by the newest run."})
-                .With({})),
+      step_(AddSingleGauge(registry, "varalign_step",
+                           "Optimizer steps done by the newest run.")),
       last_step_timestamp_(
-          registry
-              .AddGauge({"varalign_last_step_timestamp_seconds",
-                         "When the last step was reported, Unix time."})
-              .With({})),
-      generation_(registry
-                      .AddGauge({"varalign_generation",
-                                 "Generation of the group of the newest run."})
-                      .With({})),
-      loss_(registry
-                .AddGauge({"varalign_loss",
+          AddSingleGauge(registry, "varalign_last_step_timestamp_seconds",
+                         "When the last step was reported, Unix time.")),
+      generation_(AddSingleGauge(registry, "varalign_generation",
+                                 "Generation of the group of the newest run.")),
+      loss_(AddSingleGauge(registry, "varalign_loss",
                            "Weighted loss of the last step, as the run's "
-                           "loss_reduction normalises it."})
-                .With({})),
-      grad_norm_(registry
-                     .AddGauge({"varalign_grad_norm",
-                                "Norm of the reduced gradient of the last "
-                                "step, before clipping."})
-                     .With({})),
-      learning_rate_(registry
-                         .AddGauge({"varalign_learning_rate",
-                                    "Learning rate of the last step."})
-                         .With({})),
-      weight_ess_ratio_(
-          registry
-              .AddGauge({"varalign_weight_ess_ratio",
-                         "Mean over the Z-sets of the last step of "
-                         "(sum w)^2 / (|S| sum w^2)."})
-              .With({})),
-      checkpoint_timestamp_(
-          registry
-              .AddGauge({"varalign_checkpoint_last_success_timestamp_seconds",
-                         "When a checkpoint was last acknowledged, Unix "
-                         "time; 0: never."})
-              .With({})),
-      steps_(registry
-                 .AddCounter({"varalign_steps_total",
-                              "Steps reported, those that were redone "
-                              "included."})
-                 .With({})),
-      skipped_steps_(
-          registry
-              .AddCounter({"varalign_skipped_steps_total",
-                           "Steps that changed no parameter, as their "
-                           "gradient was not finite."})
-              .With({})),
-      rows_(registry
-                .AddCounter(
-                    {"varalign_rows_total", "Rows in the reported steps."})
-                .With({})),
-      tokens_(registry
-                  .AddCounter({"varalign_tokens_total",
-                               "Tokens computed in the reported steps, over "
-                               "all ranks."})
-                  .With({})),
+                           "loss_reduction normalises it.")),
+      grad_norm_(AddSingleGauge(
+          registry, "varalign_grad_norm",
+          "Norm of the reduced gradient of the last step, before clipping.")),
+      learning_rate_(AddSingleGauge(registry, "varalign_learning_rate",
+                                    "Learning rate of the last step.")),
+      weight_ess_ratio_(AddSingleGauge(registry, "varalign_weight_ess_ratio",
+                                       "Mean over the Z-sets of the last step "
+                                       "of (sum w)^2 / (|S| sum w^2).")),
+      checkpoint_timestamp_(AddSingleGauge(
+          registry, "varalign_checkpoint_last_success_timestamp_seconds",
+          "When a checkpoint was last acknowledged, Unix time; 0: never.")),
+      steps_(
+          AddSingleCounter(registry, "varalign_steps_total",
+                           "Steps reported, those that were redone included.")),
+      skipped_steps_(AddSingleCounter(registry, "varalign_skipped_steps_total",
+                                      "Steps that changed no parameter, as "
+                                      "their gradient was not finite.")),
+      rows_(AddSingleCounter(registry, "varalign_rows_total",
+                             "Rows in the reported steps.")),
+      tokens_(AddSingleCounter(
+          registry, "varalign_tokens_total",
+          "Tokens computed in the reported steps, over all ranks.")),
       calls_(registry.AddHistogram(
           {"varalign_grpc_server_call_duration_seconds",
            "Time from the arrival of a call to its status.",

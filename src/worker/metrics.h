@@ -17,6 +17,26 @@ struct SupervisorMetrics {
   telemetry::Family<telemetry::Counter>& trainer_exits;  // reason
 };
 
+// The weights of a step, of varalign-trainer.
+struct StepWeightMetrics {
+  explicit StepWeightMetrics(telemetry::Registry& registry);
+
+  void Observe(const v1::WeightStatistics& step);
+
+  telemetry::Gauge& ess_ratio;
+  telemetry::Gauge& ess_norm;
+  telemetry::Gauge& max;
+  telemetry::Gauge& mean;
+  telemetry::Gauge& small_share;
+  telemetry::Gauge& clipped_share;
+  telemetry::Gauge& kl;
+  telemetry::Gauge& length_corr;
+  telemetry::Gauge& log_z_mean;
+  telemetry::Counter& trivial_z_rows;
+  telemetry::Gauge& reward_mean;
+  telemetry::Gauge& weighted_reward_mean;
+};
+
 // Of varalign-trainer. Global numbers (loss, weights) are equal on all ranks.
 struct TrainerMetrics {
   explicit TrainerMetrics(telemetry::Registry& registry);
@@ -35,18 +55,7 @@ struct TrainerMetrics {
   telemetry::Gauge& loss;
   telemetry::Gauge& grad_norm;
   telemetry::Gauge& learning_rate;
-  telemetry::Gauge& weight_ess_ratio;
-  telemetry::Gauge& weight_ess_norm;
-  telemetry::Gauge& weight_max;
-  telemetry::Gauge& weight_mean;
-  telemetry::Gauge& weight_small_share;
-  telemetry::Gauge& weight_clipped_share;
-  telemetry::Gauge& weight_kl;
-  telemetry::Gauge& weight_length_corr;
-  telemetry::Gauge& log_z_mean;
-  telemetry::Counter& trivial_z_rows;
-  telemetry::Gauge& reward_mean;
-  telemetry::Gauge& weighted_reward_mean;
+  StepWeightMetrics weights;
   telemetry::Counter& checkpoints;
   telemetry::Histogram& checkpoint_seconds;
   telemetry::Family<telemetry::Counter>& reward_client_requests;  // code
