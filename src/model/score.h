@@ -3,14 +3,14 @@
 // thread count, so a score has the same bits whatever else is in the call and
 // in whatever order. No gradients are recorded.
 //
-// The process fixes the thread count: at::set_num_threads once, before the first
-// score. Another count, or another type of CPU, may give other bits. Any number
-// of sequences may be in one call: they are evaluated in parts of about 4,096
-// tokens, which bounds memory and changes no score.
+// The process fixes the thread count: at::set_num_threads once, before the
+// first score. Another count, or another type of CPU, may give other bits. Any
+// number of sequences may be in one call: they are evaluated in parts of about
+// 4,096 tokens, which bounds memory and changes no score.
 //
 // Thread safe as long as nobody changes the parameters; calls share torch's
-// threads, so one at a time is as fast. libtorch may throw (out of memory): call
-// inside a base::CatchExceptions.
+// threads, so one at a time is as fast. libtorch may throw (out of memory):
+// call inside a base::CatchExceptions.
 #ifndef VARALIGN_MODEL_SCORE_H_
 #define VARALIGN_MODEL_SCORE_H_
 
