@@ -4,6 +4,12 @@
 // once: S = Q K^T / sqrt(dim), P = softmax(S), O = P V. The backward pass forms
 // P again from the saved log-sum-exp. Blocks are fixed, so that each task does
 // the same operations wherever its sequence lies and whichever thread runs it.
+//
+// Against ATen's CPU flash attention (8 heads of 64, 4 key heads, one thread,
+// forward and backward, our rotation counted on our side alone): 0.7-0.9 of its
+// speed on rows of 32 and 64 tokens, even at 128, 1.1-1.2 at 192, 1.3-1.5 from
+// 256 to 700, 1.2 at 1,024. One path for all lengths is kept for its fixed
+// order of operations.
 #ifndef VARALIGN_MODEL_ATTENTION_KERNEL_H_
 #define VARALIGN_MODEL_ATTENTION_KERNEL_H_
 
