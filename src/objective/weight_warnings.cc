@@ -17,13 +17,21 @@ bool UsesSummedReference(const Objective& rule) {
   return NeedsLogProbs(rule) && rule.ref_logp() == Objective::REF_LOGP_SUM;
 }
 
+// Summed log pi_ref is the exact weight where every response is listed once:
+// weights then follow length as far as the reference itself does.
+bool ListsAllResponses(const Objective& rule) {
+  return rule.response_source() == Objective::RESPONSE_SOURCE_ENUMERATED;
+}
+
 bool HasUnnormalisedWeights(const Objective& rule) {
   return rule.normalization() == Objective::NORMALIZATION_NONE ||
          rule.preset() == Objective::PRESET_SFT;
 }
 
 std::optional<Warning> LengthDominated(const Objective& rule) {
-  if (!UsesSummedReference(rule)) return std::nullopt;
+  if (!UsesSummedReference(rule) || ListsAllResponses(rule)) {
+    return std::nullopt;
+  }
   return Warning{
       Severity::kWarning, "length_dominated",
       "summed reference log-probabilities spread by hundreds of nats, nearly "
@@ -155,7 +163,9 @@ std::vector<Warning> MetricWarnings(const Objective& rule,
              "lower objective.alpha. (ESS - 1)/(|S| - 1): ",
              *metrics.ess_norm)});
   }
-  if (metrics.rows >= kRowsForCorrelation && metrics.length_corr.has_value() &&
+  const bool exact = UsesSummedReference(rule) && ListsAllResponses(rule);
+  if (!exact && metrics.rows >= kRowsForCorrelation &&
+      metrics.length_corr.has_value() &&
       std::abs(*metrics.length_corr) > kHighCorrelation) {
     warnings.push_back(
         {Severity::kWarning, "length_dominated",

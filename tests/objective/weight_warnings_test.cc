@@ -48,6 +48,22 @@ TEST(WeightWarningsTest, SummedReferenceOnItsOwnSamples) {
   EXPECT_THAT(Codes(PlanWarnings(rule, {})), IsEmpty());
 }
 
+TEST(WeightWarningsTest, SummedReferenceIsExactWhereAllResponsesAreListed) {
+  Objective rule = Rule(Objective::REF_LOGP_SUM);
+  WeightMetrics metrics;
+  metrics.rows = 64;
+  metrics.length_corr = -0.9;
+  EXPECT_THAT(Codes(MetricWarnings(rule, metrics)),
+              ElementsAre("length_dominated"));
+  rule.set_response_source(Objective::RESPONSE_SOURCE_ENUMERATED);
+  EXPECT_THAT(Codes(PlanWarnings(rule, {})), IsEmpty());
+  EXPECT_THAT(Codes(MetricWarnings(rule, metrics)), IsEmpty());
+  // Without the sum the weights are not exact, and the guard stands.
+  rule.set_ref_logp(Objective::REF_LOGP_NONE);
+  EXPECT_THAT(Codes(MetricWarnings(rule, metrics)),
+              ElementsAre("length_dominated"));
+}
+
 TEST(WeightWarningsTest, SinglesInABatchRankPrompts) {
   const ZSetCounts counts = {.rows = 64, .z_sets = 1, .rows_without_rival = 64};
   EXPECT_THAT(Codes(PlanWarnings(Preset(Objective::PRESET_VAR), counts)),
