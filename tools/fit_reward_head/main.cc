@@ -109,7 +109,8 @@ absl::Status ReadFeatures(const data::Dataset& dataset,
   }
   FeatureBatch training_batch(trunk, training);
   FeatureBatch held_out_batch(trunk, held_out);
-  base::Progress progress("reading rows", "examples", dataset.num_examples());
+  base::Progress progress("reading rows", "examples", dataset.num_examples(),
+                          base::ProgressScreen::kLog);
   for (uint64_t i = 0; i < dataset.num_examples(); ++i) {
     const data::ExampleView example = dataset.example(i);
     FeatureBatch& batch =

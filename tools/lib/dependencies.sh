@@ -2,7 +2,7 @@
 # Sourced by tools/quickstart and tools/test:
 #
 #   install_dependencies     Debian packages, libtorch, a Rust tool chain
-#   configure_and_build DIR  CMake + Ninja, Release
+#   configure_and_build DIR [TARGET ...]   CMake + Ninja, Release
 #
 # Everything is pinned: Debian 12's packages by the release, libtorch and its
 # two companions by version, Rust crates by src/text/rust/Cargo.lock.
@@ -88,17 +88,20 @@ install_dependencies() {
   exec 9>&-
 }
 
-# configure_and_build DIR [CMAKE_ARGUMENT ...]
+# configure_and_build DIR [TARGET ...]: all targets where none is named.
 configure_and_build() {
   local build=$1
   shift
-  if [ ! -e "$build/build.ninja" ] || [ $# -gt 0 ]; then
+  # Compiled objects and crates serve every clone of this machine.
+  export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=true
+  if [ ! -e "$build/build.ninja" ]; then
     say "configuring $build"
-    cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release "$@" \
+    cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+      -DVARALIGN_CARGO_TARGET_DIR="$VARALIGN_CACHE/cargo" \
       >"$build.configure.log" 2>&1 ||
       { cat "$build.configure.log" >&2; die "cmake failed"; }
     rm -f "$build.configure.log"
   fi
   say "building $build"
-  cmake --build "$build"
+  cmake --build "$build" ${1:+--target "$@"}
 }
