@@ -4,11 +4,18 @@
 #include <cassert>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/exit_code.h"
 #include "coordinator/proto_time.h"
 #include "coordinator/run_state.h"
 
 namespace varalign::coordinator {
+namespace {
+
+// Then a slot that never starts fails the run, as any other lost rank.
+constexpr int kMaxGroupsInVain = 3;
+
+}  // namespace
 
 CoordinatorState::CoordinatorState(const Rules& rules, StoredState stored,
                                    const Now& now)
@@ -56,7 +63,28 @@ void CoordinatorState::Tick(const Now& now) {
   if (!active_) StartNextRun(now);
 }
 
+bool CoordinatorState::FormAgain(const Now& now) {
+  // After the first lease a rank may have trained.
+  if (active_->run.state() != v1::PREPARING) return false;
+  if (group_->formed_in_vain >= kMaxGroupsInVain) return false;
+  const StartRules start{.gone_limit = rules_.heartbeat_interval,
+                         .silence_limit = rules_.verdict.silence_limit};
+  const Member* lost = FindNeverStarted(*group_, start, now.monotonic);
+  if (lost == nullptr) return false;
+  const std::string reason = absl::StrCat(
+      "waiting for another worker: the slot of rank ", lost->record.rank,
+      " left before it started: ", lost->record.slot_id);
+  Queued queued{.record = *std::move(active_),
+                .formed_in_vain = group_->formed_in_vain + 1};
+  active_.reset();
+  group_.reset();
+  ChangeState(queued.record, v1::QUEUED, reason, now);
+  queue_.push_front(std::move(queued));
+  return true;
+}
+
 void CoordinatorState::JudgeGroup(const Now& now) {
+  if (FormAgain(now)) return;
   const Verdict verdict =
       Judge(ViewOf(*group_, active_->run), rules_.verdict, now.monotonic);
   if (const auto* failed = std::get_if<Failed>(&verdict)) {
@@ -101,6 +129,7 @@ void CoordinatorState::StartNextRun(const Now& now) {
 
 void CoordinatorState::FormNextGroup(const Form& form, const Now& now) {
   RunRecord record = std::move(queue_.front().record);
+  const int formed_in_vain = queue_.front().formed_in_vain;
   queue_.pop_front();
   v1::Run& run = record.run;
   run.set_generation(run.generation() + 1);
@@ -122,6 +151,7 @@ void CoordinatorState::FormNextGroup(const Form& form, const Now& now) {
                                     .start_step = run.step(),
                                     .world_size = run.world_size()}});
   group_.emplace(FormGroup(run, record.token, ranks, now.monotonic));
+  group_->formed_in_vain = formed_in_vain;
   active_ = std::move(record);
   ChangeState(*active_, v1::PREPARING, "", now);
 }

@@ -114,6 +114,7 @@ class CoordinatorState {
   struct Queued {
     RunRecord record;
     absl::Duration not_before = -absl::InfiniteDuration();
+    int formed_in_vain = 0;
   };
 
   // The member that calls, marked as heard. Aborted: not of this generation.
@@ -123,6 +124,8 @@ class CoordinatorState {
   void Enqueue(RunRecord record, const Now& now);
   void StartNextRun(const Now& now);
   void FormNextGroup(const Form& form, const Now& now);
+  // True: a slot left before it started its rank, so the run waits for another.
+  bool FormAgain(const Now& now);
   void JudgeGroup(const Now& now);
   v1::Run EndActiveRun(v1::RunState state, const std::string& reason,
                        int32_t exit_code, const Now& now);

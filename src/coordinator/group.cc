@@ -123,6 +123,19 @@ GroupView ViewOf(const Group& group, const v1::Run& run) {
   return view;
 }
 
+const Member* FindNeverStarted(const Group& group, const StartRules& rules,
+                               absl::Duration now) {
+  for (const Member& member : group.members) {
+    if (member.record.pid != 0 || member.record.has_left || member.has_spoken) {
+      continue;
+    }
+    const bool gone =
+        member.slot_gone && now - *member.slot_gone > rules.gone_limit;
+    if (gone || now - member.slot_heard > rules.silence_limit) return &member;
+  }
+  return nullptr;
+}
+
 bool HasLostRank(const Group& group) {
   return std::any_of(
       group.members.begin(), group.members.end(),

@@ -43,6 +43,7 @@ struct Group {
   std::vector<Member> members;  // by rank
   LeaseTable leases;
   absl::Duration step_time;  // smoothed; zero until a step was reported
+  int formed_in_vain = 0;    // groups of the run before this one, in a row
   std::map<uint64_t, CheckpointBarrier> barriers;  // by step, the newest few
   std::map<std::string, std::string> keys;
   // Codes of warnings that were given, with the step.
@@ -68,6 +69,15 @@ v1::StartRank StartDirective(const Group& group, const Member& member);
 
 // What Judge looks at.
 GroupView ViewOf(const Group& group, const v1::Run& run);
+
+// A member whose slot has left, or is silent, before it started its rank. Null:
+// none.
+struct StartRules {
+  absl::Duration gone_limit;
+  absl::Duration silence_limit;
+};
+const Member* FindNeverStarted(const Group& group, const StartRules& rules,
+                               absl::Duration now);
 
 // One of the ranks is known to have left.
 bool HasLostRank(const Group& group);

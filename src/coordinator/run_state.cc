@@ -9,6 +9,8 @@ bool IsAllowed(v1::RunState from, v1::RunState to) {
     case v1::QUEUED:
       return to == v1::PREPARING || to == v1::CANCELLED;
     case v1::PREPARING:
+      return to == v1::QUEUED || to == v1::RUNNING || to == v1::FAILED ||
+             to == v1::CANCELLED;
     case v1::RECOVERING:
       return to == v1::RUNNING || to == v1::FAILED || to == v1::CANCELLED;
     case v1::RUNNING:
@@ -32,7 +34,7 @@ bool IsActive(v1::RunState state) {
 }
 
 bool IsResumable(v1::RunState state) {
-  return IsAllowed(state, v1::QUEUED) && HasEnded(state);
+  return HasEnded(state) && IsAllowed(state, v1::QUEUED);
 }
 
 std::string_view StateWord(v1::RunState state) {

@@ -293,6 +293,27 @@ TEST_F(CoordinatorTest, ASilentRankFailsTheRun) {
   EXPECT_THAT(failed.reason(), HasSubstr("no word from its process"));
 }
 
+TEST_F(CoordinatorTest, ASlotThatLeftBeforeItStartedCostsNoRun) {
+  options_.rules.verdict.silence_limit = absl::Seconds(2);
+  Start();
+  ASSERT_OK(RegisterSlot("gone"));
+  ASSERT_OK(BeatSlot("gone"));  // its last word
+  ASSERT_OK_AND_ASSIGN(const v1::Run run, Submit(NewRequest("a", 1)));
+  const absl::Time limit = absl::Now() + absl::Seconds(10);
+  v1::RunState state = v1::QUEUED;
+  while (state != v1::PREPARING && absl::Now() < limit) {
+    ASSERT_OK_AND_ASSIGN(const v1::Run now, Get(run.run_id()));
+    state = now.state();
+  }
+  ASSERT_EQ(state, v1::PREPARING);
+  ASSERT_OK(RegisterSlot("other"));
+  const v1::RankIdentity rank = AwaitStart("other");
+  EXPECT_EQ(rank.token().generation(), 2u);
+  ASSERT_OK(Lease(rank, 0));
+  ASSERT_OK_AND_ASSIGN(const v1::Run running, Get(run.run_id()));
+  EXPECT_EQ(running.state(), v1::RUNNING);
+}
+
 TEST_F(CoordinatorTest, CancelEndsARunInEveryState) {
   Start();
   ASSERT_OK_AND_ASSIGN(const v1::Run queued, Submit(NewRequest("q")));

@@ -21,7 +21,7 @@ constexpr v1::RunState kAll[] = {v1::RUN_STATE_UNSPECIFIED,
 const std::map<v1::RunState, std::set<v1::RunState>> kTable = {
     {v1::RUN_STATE_UNSPECIFIED, {v1::QUEUED}},
     {v1::QUEUED, {v1::PREPARING, v1::CANCELLED}},
-    {v1::PREPARING, {v1::RUNNING, v1::FAILED, v1::CANCELLED}},
+    {v1::PREPARING, {v1::QUEUED, v1::RUNNING, v1::FAILED, v1::CANCELLED}},
     {v1::RUNNING, {v1::RECOVERING, v1::SUCCEEDED, v1::FAILED, v1::CANCELLED}},
     {v1::RECOVERING, {v1::RUNNING, v1::FAILED, v1::CANCELLED}},
     {v1::SUCCEEDED, {}},
