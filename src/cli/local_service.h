@@ -19,7 +19,7 @@ struct LocalServiceOptions {
   std::filesystem::path programs;   // where the binaries are
   std::filesystem::path directory;  // state, logs and address files
   std::filesystem::path run_root;
-  // Empty: no reward server.
+  // What the reward server loads; empty: not that model.
   std::filesystem::path reward_model;
   std::filesystem::path policy_model;
   bool start_reward_server = false;

@@ -11,7 +11,7 @@
 namespace varalign::coordinator {
 
 // Holds the lock of the directory as long as it lives; a process that dies
-// gives it back.
+// gives it back. A value; one thread makes it, any may read the path.
 class StateDirectory {
  public:
   // Makes the directory (mode 0700) if it is not there. Unavailable (exit code

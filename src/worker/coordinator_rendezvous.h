@@ -14,7 +14,9 @@
 namespace varalign::worker {
 
 // Keys belong to the client's fencing token: an older generation cannot be met
-// by accident. `client` and `clock` outlive the object.
+// by accident. `client` and `clock` outlive the object. Thread safe. Both calls
+// block and end with the client's codes (Aborted: the generation is over); Get
+// with DeadlineExceeded where nobody set the key within `timeout`.
 class CoordinatorRendezvous final : public collective::Rendezvous {
  public:
   CoordinatorRendezvous(CoordinatorClient& client, const base::Clock& clock)

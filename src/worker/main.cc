@@ -56,6 +56,31 @@ struct Flags {
   bool insecure = false;
 };
 
+void AddFlags(CLI::App& app, Flags& flags) {
+  app.add_option("--coordinator", flags.coordinator, "HOST:PORT")->required();
+  app.add_option("--reward-server", flags.reward_servers,
+                 "HOST:PORT, several by commas")
+      ->delimiter(',');
+  app.add_option("--metrics", flags.metrics,
+                 "HOST:PORT of /metrics and /healthz (default: any free port "
+                 "on loopback)");
+  app.add_option("--metrics-address-file", flags.metrics_address_file,
+                 "file that receives the metrics address");
+  app.add_option("--trainer-metrics", flags.trainer_metrics,
+                 "the same for the training process");
+  app.add_option("--trainer-metrics-address-file",
+                 flags.trainer_metrics_address_file,
+                 "file that receives the training process's metrics address");
+  app.add_option("--log-dir", flags.log_directory,
+                 "where the output of training processes is kept (default: a "
+                 "temporary directory, removed at the end)");
+  app.add_option("--log-level", flags.log_level, "what is logged")
+      ->capture_default_str()
+      ->check(CLI::IsMember(base::LogLevelWords()));
+  app.add_flag("--insecure", flags.insecure,
+               "allow --metrics off loopback on a network that you trust");
+}
+
 int ReadEnvironment(const char* name, int otherwise) {
   const char* text = getenv(name);
   int value = 0;
@@ -138,28 +163,7 @@ int Main(int argc, char** argv) {
       "  mpirun -np 4 --bind-to none varalign-worker --coordinator head:7700 "
       "\\\n"
       "      --reward-server head:7800");
-  app.add_option("--coordinator", flags.coordinator, "HOST:PORT")->required();
-  app.add_option("--reward-server", flags.reward_servers,
-                 "HOST:PORT, several by commas")
-      ->delimiter(',');
-  app.add_option("--metrics", flags.metrics,
-                 "HOST:PORT of /metrics and /healthz (default: any free port "
-                 "on loopback)");
-  app.add_option("--metrics-address-file", flags.metrics_address_file,
-                 "file that receives the metrics address");
-  app.add_option("--trainer-metrics", flags.trainer_metrics,
-                 "the same for the training process");
-  app.add_option("--trainer-metrics-address-file",
-                 flags.trainer_metrics_address_file,
-                 "file that receives the training process's metrics address");
-  app.add_option("--log-dir", flags.log_directory,
-                 "where the output of training processes is kept (default: a "
-                 "temporary directory, removed at the end)");
-  app.add_option("--log-level", flags.log_level, "what is logged")
-      ->capture_default_str()
-      ->check(CLI::IsMember(base::LogLevelWords()));
-  app.add_flag("--insecure", flags.insecure,
-               "allow --metrics off loopback on a network that you trust");
+  AddFlags(app, flags);
   app.set_version_flag("--version", base::kVersion);
   try {
     app.parse(argc, argv);

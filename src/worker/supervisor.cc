@@ -26,6 +26,28 @@ bool SameGeneration(const v1::RankIdentity& a, const v1::RankIdentity& b) {
          a.token().generation() == b.token().generation();
 }
 
+std::vector<std::string> CommandLine(const SupervisorOptions& options,
+                                     const v1::StartRank& start) {
+  const v1::RankIdentity& identity = start.identity();
+  std::vector<std::string> command = {options.trainer.string()};
+  for (std::string& argument : ToArguments(
+           {.coordinator = options.coordinator,
+            .reward_servers = options.reward_servers,
+            .run_id = identity.run_id(),
+            .incarnation = identity.token().incarnation(),
+            .generation = identity.token().generation(),
+            .rank = identity.rank(),
+            .world_size = start.world_size(),
+            .ranks_on_host = start.ranks_on_host(),
+            .parent_pid = getpid(),
+            .metrics = options.trainer_metrics,
+            .metrics_address_file = options.trainer_metrics_address_file,
+            .log_level = options.log_level})) {
+    command.push_back(std::move(argument));
+  }
+  return command;
+}
+
 const char* ReasonOf(const base::ProcessExit& exit) {
   if (exit.ok()) return "done";
   if (exit.signal != 0) return "signal";
@@ -91,31 +113,15 @@ void Supervisor::Start(const v1::StartRank& start) {
   // A repeat of what was done, or a process whose end nobody knows yet.
   if (status_.has_value()) return;
   const v1::RankIdentity& identity = start.identity();
-  const RankFlags flags{
-      .coordinator = options_.coordinator,
-      .reward_servers = options_.reward_servers,
-      .run_id = identity.run_id(),
-      .incarnation = identity.token().incarnation(),
-      .generation = identity.token().generation(),
-      .rank = identity.rank(),
-      .world_size = start.world_size(),
-      .ranks_on_host = start.ranks_on_host(),
-      .parent_pid = getpid(),
-      .metrics = options_.trainer_metrics,
-      .metrics_address_file = options_.trainer_metrics_address_file,
-      .log_level = options_.log_level};
-  base::ProcessOptions process;
-  process.argv.push_back(options_.trainer.string());
-  for (std::string& argument : ToArguments(flags)) {
-    process.argv.push_back(std::move(argument));
-  }
   log_file_ = options_.log_directory /
               absl::StrCat(identity.run_id(), "-rank", identity.rank(), "-g",
                            identity.token().generation(), ".log");
-  process.log_file = log_file_;
 
   v1::ProcessStatus status;
   *status.mutable_identity() = identity;
+  base::ProcessOptions process;
+  process.argv = CommandLine(options_, start);
+  process.log_file = log_file_;
   auto spawned = base::Subprocess::Spawn(process);
   metrics_.trainer_starts.Increment();
   if (!spawned.ok()) {
