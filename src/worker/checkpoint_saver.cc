@@ -31,6 +31,11 @@ v1::FileDigest ToProto(const checkpoint::ModelFile& file,
   return digest;
 }
 
+void Drop(const fs::path& staging) {
+  std::error_code ignored;
+  fs::remove_all(staging, ignored);
+}
+
 // One clear error, and the exit code of output that cannot be written.
 absl::Status CannotSave(const absl::Status& status, const fs::path& root) {
   if (absl::IsAborted(status) || absl::IsUnavailable(status)) return status;
@@ -63,6 +68,8 @@ absl::Status CheckpointSaver::Prepare(int64_t num_parameters) const {
     if (identity.rank() != 0) return absl::OkStatus();
     RETURN_IF_ERROR(checkpoint::RemoveStaleStaging(
         options_.root, identity.token().generation()));
+    RETURN_IF_ERROR(
+        checkpoint::SetAsideNewer(options_.root, options_.acknowledged_step));
     ASSIGN_OR_RETURN(const uint64_t free, base::FreeBytes(options_.root));
     const auto needed = static_cast<uint64_t>(
         kBytesPerParameter * static_cast<double>(num_parameters));
@@ -81,23 +88,26 @@ absl::Status CheckpointSaver::Save(const v1::TrainState& state,
   const fs::path staging = checkpoint::StagingDirectory(
       options_.root, state.step(), client_.identity().token().generation());
   auto files = Write(staging, state, train);
-  absl::Status status = files.status();
-  if (files.ok()) {
-    status = Commit(state, *std::move(files));
-  } else {
+  if (!files.ok()) {
     v1::CommitCheckpointRequest request;
     request.set_step(state.step());
-    request.set_failure(std::string(status.message()));
+    request.set_failure(std::string(files.status().message()));
     // The others hear of it; our own error is the one to tell.
     client_.CommitCheckpoint(request).status().IgnoreError();
+    Drop(staging);
+    return CannotSave(files.status(), options_.root);
   }
-  if (status.ok()) {
-    if (client_.identity().rank() == 0) DeleteOld();
-    return status;
+  const auto response = Commit(state, staging, *std::move(files));
+  // Without an answer another rank may be committing what was staged: the next
+  // generation removes it.
+  if (!response.ok()) return CannotSave(response.status(), options_.root);
+  if (response->outcome() != v1::CommitCheckpointResponse::COMMITTED) {
+    Drop(staging);
+    return absl::AbortedError(absl::StrCat(
+        "the checkpoint failed on another rank: ", response->failure()));
   }
-  std::error_code ignored;
-  fs::remove_all(staging, ignored);
-  return CannotSave(status, options_.root);
+  if (client_.identity().rank() == 0) DeleteOld();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<v1::FileDigest>> CheckpointSaver::Write(
@@ -130,31 +140,27 @@ absl::StatusOr<std::vector<v1::FileDigest>> CheckpointSaver::Write(
   return files;
 }
 
-absl::Status CheckpointSaver::Commit(const v1::TrainState& state,
-                                     std::vector<v1::FileDigest> files) {
+absl::StatusOr<v1::CommitCheckpointResponse> CheckpointSaver::Commit(
+    const v1::TrainState& state, const fs::path& staging,
+    std::vector<v1::FileDigest> files) {
   v1::CommitCheckpointRequest request;
   request.set_step(state.step());
   request.mutable_files()->Assign(files.begin(), files.end());
   ASSIGN_OR_RETURN(v1::CommitCheckpointResponse response,
                    client_.CommitCheckpoint(request));
-  if (response.outcome() == v1::CommitCheckpointResponse::GRANTED) {
-    request.clear_files();
-    const absl::Status committed = CommitGranted(state, response);
-    if (committed.ok()) {
-      request.set_confirm(true);
-    } else {
-      request.set_failure(std::string(committed.message()));
-    }
-    const auto confirmed = client_.CommitCheckpoint(request);
-    RETURN_IF_ERROR(committed);
-    RETURN_IF_ERROR(confirmed.status());
-    response = *confirmed;
+  if (response.outcome() != v1::CommitCheckpointResponse::GRANTED) {
+    return response;
   }
-  if (response.outcome() != v1::CommitCheckpointResponse::COMMITTED) {
-    return absl::AbortedError(absl::StrCat(
-        "the checkpoint failed on another rank: ", response.failure()));
+  request.clear_files();
+  const absl::Status committed = CommitGranted(state, response);
+  if (committed.ok()) {
+    request.set_confirm(true);
+    return client_.CommitCheckpoint(request);
   }
-  return absl::OkStatus();
+  request.set_failure(std::string(committed.message()));
+  client_.CommitCheckpoint(request).status().IgnoreError();
+  Drop(staging);
+  return committed;
 }
 
 absl::Status CheckpointSaver::CommitGranted(

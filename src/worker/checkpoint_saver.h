@@ -25,19 +25,22 @@ class CheckpointSaver {
     std::filesystem::path source_model;  // whose config and tokenizer go along
     uint32_t world_size = 1;
     uint32_t keep = 2;
+    uint64_t acknowledged_step = 0;  // of the newest acknowledged checkpoint
   };
 
   // `client` outlives the saver.
   CheckpointSaver(Options options, CoordinatorClient& client);
 
   // Proves that this rank can write there and that there is room for one
-  // checkpoint of `num_parameters`; removes what older generations left.
+  // checkpoint of `num_parameters`; removes what older generations staged, and
+  // sets aside what they renamed but nobody acknowledged.
   //   PermissionDenied (73)    the directory cannot be written
   //   ResourceExhausted (74)   not enough room
   absl::Status Prepare(int64_t num_parameters) const;
 
   // Writes and commits the checkpoint of `state.step()` steps; every rank
-  // calls it at the same step. On an error nothing half-written stays.
+  // calls it at the same step. On an error nothing half-written stays, unless
+  // the outcome is not known: then the next generation's Prepare cleans up.
   //   PermissionDenied, NotFound (73)   the directory is gone or read-only
   //   ResourceExhausted (74)            no room
   //   Aborted                           another rank could not write
@@ -47,8 +50,11 @@ class CheckpointSaver {
   absl::StatusOr<std::vector<v1::FileDigest>> Write(
       const std::filesystem::path& staging, const v1::TrainState& state,
       const TrainState& train) const;
-  absl::Status Commit(const v1::TrainState& state,
-                      std::vector<v1::FileDigest> files);
+  // COMMITTED or FAILED_OUTCOME; an error: the outcome is not known, or this
+  // rank was granted the commit and could not do it.
+  absl::StatusOr<v1::CommitCheckpointResponse> Commit(
+      const v1::TrainState& state, const std::filesystem::path& staging,
+      std::vector<v1::FileDigest> files);
   absl::Status CommitGranted(const v1::TrainState& state,
                              const v1::CommitCheckpointResponse& granted);
   void DeleteOld() const;

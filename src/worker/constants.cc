@@ -45,15 +45,17 @@ absl::StatusOr<v1::Constants> ConstantsFromColumns(const data::Dataset& dataset,
 
 absl::StatusOr<v1::Constants> ConstantsFromServer(const data::Dataset& dataset,
                                                   const v1::Objective& rule,
+                                                  ScoreSource source,
                                                   PairScorer& scorer,
                                                   const Progress& progress) {
+  const bool all =
+      source == ScoreSource::kBefore || objective::NeedsRewardSd(rule);
+  const uint64_t num_examples = all ? dataset.num_examples() : 1;
   const uint64_t total_rows = dataset.manifest().num_rows();
   objective::RewardSdEstimator estimator;
   uint64_t rows_done = 0;
-  for (uint64_t begin = 0; begin < dataset.num_examples();
-       begin += kExamplesAtOnce) {
-    const uint64_t end =
-        std::min(begin + kExamplesAtOnce, dataset.num_examples());
+  for (uint64_t begin = 0; begin < num_examples; begin += kExamplesAtOnce) {
+    const uint64_t end = std::min(begin + kExamplesAtOnce, num_examples);
     std::vector<data::ExampleView> examples;
     for (uint64_t i = begin; i < end; ++i) {
       examples.push_back(dataset.example(i));

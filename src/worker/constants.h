@@ -22,10 +22,13 @@ absl::StatusOr<v1::Constants> ConstantsFromColumns(const data::Dataset& dataset,
                                                    const v1::Objective& rule);
 
 // From a reward server: scores every row once, in the order of the data set,
-// which also fills the server's store. Codes as PairScorer::Score, and
-// FailedPrecondition as above.
+// which also fills the server's store. Where `source` is kAhead and no spread
+// is needed, scores the first example alone: all ranks must use the same
+// models, so their fingerprint is a constant of the run in any case. Codes as
+// PairScorer::Score, and FailedPrecondition as above.
 absl::StatusOr<v1::Constants> ConstantsFromServer(const data::Dataset& dataset,
                                                   const v1::Objective& rule,
+                                                  ScoreSource source,
                                                   PairScorer& scorer,
                                                   const Progress& progress);
 

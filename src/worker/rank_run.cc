@@ -75,7 +75,7 @@ class RankRun {
   absl::Status JoinGroup();
   absl::Status FixConstants();
   absl::StatusOr<v1::Constants> ComputeConstants();
-  absl::Status WarnBeforeStart(const v1::Constants& constants);
+  absl::Status WarnBeforeStart(const objective::ZSetCounts& counts);
   absl::Status ScoreHeldOutRows();
   absl::Status MakeSource();
   absl::Status Train();
@@ -186,11 +186,13 @@ absl::Status RankRun::OpenModel() {
   }
   done_.set_world_size(flags_.world_size);
   SetMachine(done_);
-  saver_.emplace(CheckpointSaver::Options{.root = CheckpointRoot(),
-                                          .source_model = config.model().path(),
-                                          .world_size = flags_.world_size,
-                                          .keep = config.checkpoint().keep()},
-                 *client_);
+  saver_.emplace(
+      CheckpointSaver::Options{.root = CheckpointRoot(),
+                               .source_model = config.model().path(),
+                               .world_size = flags_.world_size,
+                               .keep = config.checkpoint().keep(),
+                               .acknowledged_step = run_.checkpoint_step()},
+      *client_);
   return saver_->Prepare(parameters_->num_parameters);
 }
 
@@ -238,31 +240,23 @@ absl::StatusOr<std::unique_ptr<PairScorer>> RankRun::MakeScorer(
 }
 
 absl::StatusOr<v1::Constants> RankRun::ComputeConstants() {
-  const bool scores_all =
-      score_source_ == ScoreSource::kBefore ||
-      (score_source_ == ScoreSource::kAhead && objective::NeedsRewardSd(rule_));
-  if (!scores_all) return ConstantsFromColumns(*dataset_, rule_);
+  if (score_source_ == ScoreSource::kColumns) {
+    return ConstantsFromColumns(*dataset_, rule_);
+  }
   heartbeat_->SetPhase("scoring");
   v1::Outputs outputs;
   outputs.set_reward(objective::NeedsRewards(rule_));
   outputs.set_logprob_sum(score_source_ == ScoreSource::kBefore &&
                           objective::NeedsLogProbs(rule_));
   ASSIGN_OR_RETURN(const auto scorer, MakeScorer(std::move(outputs), ""));
-  return ConstantsFromServer(
-      *dataset_, rule_, *scorer, [this](uint64_t done, uint64_t total) {
-        heartbeat_->SetProgress("scoring rows", done, total);
-      });
+  return ConstantsFromServer(*dataset_, rule_, score_source_, *scorer,
+                             [this](uint64_t done, uint64_t total) {
+                               heartbeat_->SetProgress("scoring rows", done,
+                                                       total);
+                             });
 }
 
-absl::Status RankRun::WarnBeforeStart(const v1::Constants& constants) {
-  objective::ZSetCounts counts = CountZSets(*dataset_, *plan_, rule_);
-  if (objective::NeedsRewardSd(rule_)) {
-    counts.reward_sd = constants.reward_sd();
-  }
-  const absl::Status checked = objective::CheckZSets(rule_, counts);
-  if (!checked.ok()) {
-    return base::WithExitCode(checked, base::kExitBadConfig);
-  }
+absl::Status RankRun::WarnBeforeStart(const objective::ZSetCounts& counts) {
   for (const auto& warning : objective::PlanWarnings(rule_, counts)) {
     RETURN_IF_ERROR(reporter_->Report(ToEvent(warning, done_.step())));
     if (rule_.strict() && warning.severity == objective::Severity::kWarning) {
@@ -276,8 +270,11 @@ absl::Status RankRun::WarnBeforeStart(const v1::Constants& constants) {
 absl::Status RankRun::FixConstants() {
   std::optional<v1::Constants> computed;
   if (is_first() && !run_.has_constants()) {
+    ASSIGN_OR_RETURN(auto counts, CheckedZSets(*dataset_, *plan_, rule_));
     ASSIGN_OR_RETURN(computed, ComputeConstants());
-    RETURN_IF_ERROR(WarnBeforeStart(*computed));
+    if (objective::NeedsRewardSd(rule_))
+      counts.reward_sd = computed->reward_sd();
+    RETURN_IF_ERROR(WarnBeforeStart(counts));
   }
   ASSIGN_OR_RETURN(const v1::Constants fixed, client_->FixConstants(computed));
   *run_.mutable_constants() = fixed;

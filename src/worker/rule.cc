@@ -70,9 +70,9 @@ absl::StatusOr<data::Plan> MakePlan(const v1::RunConfig& config,
   return plan;
 }
 
-objective::ZSetCounts CountZSets(const data::Dataset& dataset,
-                                 const data::Plan& plan,
-                                 const v1::Objective& rule) {
+absl::StatusOr<objective::ZSetCounts> CheckedZSets(const data::Dataset& dataset,
+                                                   const data::Plan& plan,
+                                                   const v1::Objective& rule) {
   objective::ZSetCounts counts;
   // Every Z-block occurs once in an epoch.
   for (uint64_t step = 0; step < plan.steps_per_epoch(); ++step) {
@@ -90,6 +90,8 @@ objective::ZSetCounts CountZSets(const data::Dataset& dataset,
       }
     }
   }
+  const absl::Status checked = objective::CheckZSets(rule, counts);
+  if (!checked.ok()) return base::WithExitCode(checked, base::kExitBadConfig);
   return counts;
 }
 

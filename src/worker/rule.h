@@ -32,10 +32,11 @@ absl::StatusOr<data::Plan> MakePlan(const v1::RunConfig& config,
                                     const v1::Objective& rule,
                                     const v1::DatasetManifest& manifest);
 
-// The Z-sets of an epoch, counted.
-objective::ZSetCounts CountZSets(const data::Dataset& dataset,
-                                 const data::Plan& plan,
-                                 const v1::Objective& rule);
+// The Z-sets of an epoch, counted. FailedPrecondition (78): every one has one
+// row, which objective::CheckZSets refuses.
+absl::StatusOr<objective::ZSetCounts> CheckedZSets(const data::Dataset& dataset,
+                                                   const data::Plan& plan,
+                                                   const v1::Objective& rule);
 
 }  // namespace varalign::worker
 
