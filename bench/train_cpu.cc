@@ -4,7 +4,6 @@
 //
 //   train_cpu --model DIR --data DATASET --steps 8 --batch 16 --threads 2
 #include <ATen/Parallel.h>
-#include <malloc.h>
 #include <sys/resource.h>
 
 #include <cstdio>
@@ -17,6 +16,7 @@
 #include "base/exception_boundary.h"
 #include "base/exit_code.h"
 #include "base/file.h"
+#include "base/heap.h"
 #include "base/json.h"
 #include "base/status_macros.h"
 #include "base/string_view.h"
@@ -144,8 +144,7 @@ int main(int argc, char** argv) {
   app.add_option("--write-batches", arguments.write_batches);
   CLI11_PARSE(app, argc, argv);
   // As varalign-trainer does: large tensors stay in the heap between steps.
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  base::KeepFreedMemory();
   at::set_num_threads(arguments.threads);
   const auto result = base::CatchExceptions([&] { return Measure(arguments); });
   if (!result.ok()) {

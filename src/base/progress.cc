@@ -3,28 +3,16 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "base/clock.h"
 #include "base/logging.h"
-#include "base/progress_line.h"
 #include "base/string_view.h"
 
 namespace varalign::base {
 namespace {
-
-// The environment is read here and not in main, as only here it is known that
-// something may be drawn at all; it changes looks, never results.
-ProgressScreen ScreenOfStandardError() {
-  const char* terminal = std::getenv("TERM");
-  const bool dumb = terminal == nullptr || std::string_view(terminal) == "dumb";
-  return isatty(STDERR_FILENO) == 1 && !dumb && !std::getenv("NO_COLOR")
-             ? ProgressScreen::kTerminal
-             : ProgressScreen::kLog;
-}
 
 void Print(const std::string& text) {
   if (!text.empty()) fputs(text.c_str(), stderr);
@@ -32,9 +20,16 @@ void Print(const std::string& text) {
 
 }  // namespace
 
+ProgressScreen ScreenOfStandardError(const char* term, const char* no_color) {
+  const bool dumb = term == nullptr || std::string_view(term) == "dumb";
+  return isatty(STDERR_FILENO) == 1 && !dumb && no_color == nullptr
+             ? ProgressScreen::kTerminal
+             : ProgressScreen::kLog;
+}
+
 struct Progress::State {
-  State(ProgressView start, Style wanted)
-      : quiet(wanted == Style::kQuiet), view(std::move(start)), pace(screen) {}
+  State(ProgressView start, ProgressScreen on)
+      : screen(on), view(std::move(start)), pace(screen) {}
 
   // The methods return the text to print, often none; the caller prints it
   // without the lock.
@@ -56,7 +51,7 @@ struct Progress::State {
     if (ended) return "";
     ended = true;
     view.elapsed = clock.MonotonicNow() - begin;
-    if (quiet || !pace.DueAtEnd(view.elapsed)) return "";
+    if (!pace.DueAtEnd(view.elapsed)) return "";
     const absl::Duration whole = absl::Trunc(view.elapsed, absl::Seconds(1));
     return Text(absl::StrCat(ProgressLine(view), ", ", ToAbsl(outcome),
                              " after ", absl::FormatDuration(whole)),
@@ -65,7 +60,7 @@ struct Progress::State {
 
   std::string DueText() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     view.elapsed = clock.MonotonicNow() - begin;
-    if (ended || quiet || !pace.Due(view.elapsed)) return "";
+    if (ended || !pace.Due(view.elapsed)) return "";
     const bool redraw = screen == ProgressScreen::kTerminal;
     return Text(ProgressLine(view), redraw ? "" : "\n");
   }
@@ -77,8 +72,7 @@ struct Progress::State {
   }
 
   const SystemClock clock;
-  const bool quiet;
-  const ProgressScreen screen = ScreenOfStandardError();
+  const ProgressScreen screen;
   const absl::Duration begin = clock.MonotonicNow();
 
   absl::Mutex mutex;
@@ -88,14 +82,14 @@ struct Progress::State {
 };
 
 Progress::Progress(std::string activity, std::string unit, uint64_t total,
-                   Style style)
+                   ProgressScreen screen)
     : state_(std::make_unique<State>(
           ProgressView{.activity = StripControl(activity),
                        .unit = std::move(unit),
                        .done = 0,
                        .total = total,
                        .elapsed = {}},
-          style)) {}
+          screen)) {}
 
 Progress::~Progress() { Print(state_->End("stopped")); }
 

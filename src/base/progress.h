@@ -8,17 +8,22 @@
 #include <memory>
 #include <string>
 
+#include "base/progress_line.h"
+
 namespace varalign::base {
+
+// What standard error is, in a program whose environment says TERM and NO_COLOR
+// (null where unset; main reads them): a terminal that takes redrawing, or a
+// log.
+ProgressScreen ScreenOfStandardError(const char* term, const char* no_color);
 
 // Thread safe.
 class Progress {
  public:
-  enum class Style { kAuto, kQuiet };  // kAuto honours NO_COLOR and TERM=dumb
-
   // `unit` is what is counted, in the plural: "rows", "bytes" (shown as MiB).
   // `total` 0: unknown.
   Progress(std::string activity, std::string unit, uint64_t total,
-           Style style = Style::kAuto);
+           ProgressScreen screen);
   // Ends the line; without Finish it says that the work stopped.
   ~Progress();
   Progress(const Progress&) = delete;

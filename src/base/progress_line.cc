@@ -53,6 +53,7 @@ std::string ProgressLine(const ProgressView& view) {
 }
 
 bool ProgressPace::Due(absl::Duration elapsed) {
+  if (screen_ == ProgressScreen::kNone) return false;
   const absl::Duration interval =
       screen_ == ProgressScreen::kTerminal ? kRedrawEvery : kLogEvery;
   // A terminal shows its bar once the work has proved long; a log gets its
@@ -65,7 +66,7 @@ bool ProgressPace::Due(absl::Duration elapsed) {
 }
 
 bool ProgressPace::DueAtEnd(absl::Duration elapsed) const {
-  return elapsed >= kQuietFor;
+  return screen_ != ProgressScreen::kNone && elapsed >= kQuietFor;
 }
 
 }  // namespace varalign::base

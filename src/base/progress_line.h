@@ -22,7 +22,7 @@ struct ProgressView {
 // share and no time left.
 std::string ProgressLine(const ProgressView& view);
 
-enum class ProgressScreen { kTerminal, kLog };
+enum class ProgressScreen { kTerminal, kLog, kNone };  // kNone: say nothing
 
 // Decides when a line is due. Not thread safe.
 class ProgressPace {
@@ -30,7 +30,7 @@ class ProgressPace {
   explicit ProgressPace(ProgressScreen screen) : screen_(screen) {}
 
   // True if a line is due at `elapsed`, which must not fall; counts it as
-  // printed.
+  // printed. Never on kNone.
   bool Due(absl::Duration elapsed);
   // True if the work was long enough to be spoken of at its end.
   bool DueAtEnd(absl::Duration elapsed) const;

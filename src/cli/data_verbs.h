@@ -2,11 +2,12 @@
 #ifndef VARALIGN_CLI_DATA_VERBS_H_
 #define VARALIGN_CLI_DATA_VERBS_H_
 
+#include "base/progress.h"
 #include "cli/verb.h"
 
 namespace varalign::cli {
 
-void AddPrepareVerb(CLI::App& app, Action& action);
+void AddPrepareVerb(CLI::App& app, Action& action, base::ProgressScreen screen);
 void AddDataVerb(CLI::App& app, Action& action);  // data inspect
 void AddTokenizeVerb(CLI::App& app, Action& action);
 

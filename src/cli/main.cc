@@ -9,11 +9,11 @@
 #include "absl/status/status.h"
 #include "base/exit_code.h"
 #include "base/logging.h"
-#include "base/string_view.h"
 #include "base/version.h"
 #include "cli/compute_exec.h"
 #include "cli/data_verbs.h"
 #include "cli/nearest_verb.h"
+#include "cli/outcome.h"
 #include "cli/program_verbs.h"
 #include "cli/run_verbs.h"
 #include "cli/score_verb.h"
@@ -32,11 +32,13 @@ constexpr char kDescription[] =
     "  varalign train run.yaml\n";
 
 void AddVerbs(CLI::App& app, Action& action) {
+  const base::ProgressScreen screen =
+      base::ScreenOfStandardError(std::getenv("TERM"), std::getenv("NO_COLOR"));
   AddTrainVerb(app, action);
-  AddPrepareVerb(app, action);
+  AddPrepareVerb(app, action, screen);
   AddDataVerb(app, action);
   AddTokenizeVerb(app, action);
-  AddScoreVerb(app, action);
+  AddScoreVerb(app, action, screen);
   AddWeightsVerb(app, action);
   AddSubmitVerb(app, action);
   AddWatchVerb(app, action);
@@ -90,13 +92,7 @@ int Run(std::span<char*> argv) {
   } catch (const CLI::ParseError& error) {
     return ReportParseError(app, error);
   }
-  const absl::Status status = action();
-  if (!status.ok()) {
-    std::fprintf(stderr, "varalign %s: %s\n",
-                 app.get_subcommands().front()->get_name().c_str(),
-                 base::StripControl(base::ToStd(status.message())).c_str());
-  }
-  return base::ExitCodeFor(status);
+  return ReportOutcome(app, action());
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ struct PrepareOptions {
   enum class Boundary { kCount, kReject };
   Boundary boundary = Boundary::kCount;
   uint32_t num_threads = 1;
-  base::Progress::Style progress = base::Progress::Style::kAuto;
+  base::ProgressScreen progress = base::ProgressScreen::kNone;
   // Asked between batches of rows; true ends the work with Cancelled.
   std::function<bool()> stop = [] { return false; };
 };

@@ -33,6 +33,7 @@ struct PrepareArguments {
   bool strict = false;
   bool json = false;
   bool quiet = false;
+  base::ProgressScreen screen = base::ProgressScreen::kNone;
 };
 
 absl::StatusOr<PrepareOptions> ReadOptions(const PrepareArguments& arguments) {
@@ -49,7 +50,7 @@ absl::StatusOr<PrepareOptions> ReadOptions(const PrepareArguments& arguments) {
   options.max_bad_fraction = arguments.max_bad_fraction;
   if (arguments.strict) options.boundary = PrepareOptions::Boundary::kReject;
   options.num_threads = std::max(1u, std::thread::hardware_concurrency());
-  if (arguments.quiet) options.progress = base::Progress::Style::kQuiet;
+  if (!arguments.quiet) options.progress = arguments.screen;
   options.stop = [] { return InterruptCount() > 0; };
   return options;
 }
@@ -78,8 +79,10 @@ absl::Status RunPrepare(const PrepareArguments& arguments) {
 
 }  // namespace
 
-void AddPrepareVerb(CLI::App& app, Action& action) {
+void AddPrepareVerb(CLI::App& app, Action& action,
+                    base::ProgressScreen screen) {
   auto arguments = std::make_shared<PrepareArguments>();
+  arguments->screen = screen;
   CLI::App* verb = app.add_subcommand("prepare", kHelp);
   verb->add_option("--model", arguments->model,
                    "model directory, for its tokenizer and chat template")

@@ -27,7 +27,7 @@ constexpr char kHelp[] =
     "  varalign score --reward REWARD --policy MODEL --in pairs.jsonl --out "
     "scores.jsonl\n"
     "  varalign score --policy MODEL --per-token --in ids.jsonl --out -\n"
-    "  varalign score --server 127.0.0.1:7001 --policy MODEL --in q.jsonl "
+    "  varalign score --server 127.0.0.1:7800 --policy MODEL --in q.jsonl "
     "--out groups.jsonl --format groups\n";
 
 // Tokens that are scored between two updates of the progress.
@@ -41,6 +41,7 @@ struct ScoreArguments {
   double max_bad_fraction = 0.01;
   bool quiet = false;
   bool json = false;  // no effect
+  base::ProgressScreen screen = base::ProgressScreen::kNone;
 };
 
 absl::Status Usage(std::string message) {
@@ -158,9 +159,9 @@ absl::Status RunScore(const ScoreArguments& arguments,
   ASSIGN_OR_RETURN(const auto scorer,
                    MakeScorer(arguments, encoders, load_local));
   Output output(arguments.out);
-  base::Progress progress("score", "rows", 0,
-                          arguments.quiet ? base::Progress::Style::kQuiet
-                                          : base::Progress::Style::kAuto);
+  base::Progress progress(
+      "score", "rows", 0,
+      arguments.quiet ? base::ProgressScreen::kNone : arguments.screen);
   while (true) {
     ASSIGN_OR_RETURN(const std::vector<ScoreExample> examples,
                      rows.Next(kChunkTokens));
@@ -183,8 +184,10 @@ absl::Status RunScore(const ScoreArguments& arguments,
 
 }  // namespace
 
-void AddScoreVerb(CLI::App& app, Action& action, LoadScorer load_local) {
+void AddScoreVerb(CLI::App& app, Action& action, base::ProgressScreen screen,
+                  LoadScorer load_local) {
   auto arguments = std::make_shared<ScoreArguments>();
+  arguments->screen = screen;
   CLI::App* verb = app.add_subcommand("score", kHelp);
   verb->add_option("--policy", arguments->models.policy,
                    "model directory: log-probabilities of the responses");

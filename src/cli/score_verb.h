@@ -2,6 +2,7 @@
 #ifndef VARALIGN_CLI_SCORE_VERB_H_
 #define VARALIGN_CLI_SCORE_VERB_H_
 
+#include "base/progress.h"
 #include "cli/score_row.h"
 #include "cli/verb.h"
 
@@ -9,7 +10,8 @@ namespace varalign::cli {
 
 // `load_local`: how models are loaded where there is no --server; null in the
 // light client, which hands such a command line to varalign-compute.
-void AddScoreVerb(CLI::App& app, Action& action, LoadScorer load_local = {});
+void AddScoreVerb(CLI::App& app, Action& action, base::ProgressScreen screen,
+                  LoadScorer load_local = {});
 
 }  // namespace varalign::cli
 

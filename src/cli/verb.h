@@ -16,9 +16,10 @@ using Action = std::function<absl::Status()>;
 
 // Each verb has one function of this form: it adds a subcommand to `app`, with
 // help that shows examples first, and, when CLI11 calls the subcommand back,
-// stores what to do in `action`.
+// stores what to do in `action`. Verbs of long work also take the screen that
+// their progress is shown on.
 //
-//   void AddPrepareVerb(CLI::App& app, Action& action);
+//   void AddListVerb(CLI::App& app, Action& action);
 
 }  // namespace varalign::cli
 

@@ -89,20 +89,32 @@ TEST(ProgressPaceTest, ShortWorkHasNoLastLine) {
   EXPECT_TRUE(pace.DueAtEnd(absl::Seconds(2)));
 }
 
+TEST(ProgressPaceTest, NoScreenGetsNothing) {
+  EXPECT_THAT(TimesDue(ProgressScreen::kNone, absl::Seconds(70)), IsEmpty());
+  EXPECT_FALSE(ProgressPace(ProgressScreen::kNone).DueAtEnd(absl::Seconds(70)));
+}
+
+// Standard error of a test may be a terminal.
+TEST(ProgressTest, DumbTerminalsAndNoColorGetPlainLines) {
+  EXPECT_EQ(ScreenOfStandardError("dumb", nullptr), ProgressScreen::kLog);
+  EXPECT_EQ(ScreenOfStandardError(nullptr, nullptr), ProgressScreen::kLog);
+  EXPECT_EQ(ScreenOfStandardError("xterm", ""), ProgressScreen::kLog);
+}
+
 TEST(ProgressTest, ShortWorkPrintsNothing) {
   ::testing::internal::CaptureStderr();
   {
-    Progress finished("reading", "rows", 10);
+    Progress finished("reading", "rows", 10, ProgressScreen::kLog);
     finished.Advance(10);
     finished.Finish();
-    Progress dropped("reading", "rows", 10, Progress::Style::kQuiet);
+    Progress dropped("reading", "rows", 10, ProgressScreen::kLog);
     dropped.Update(3);
   }
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
 }
 
 TEST(ProgressTest, TakesAdvancesFromManyThreads) {
-  Progress progress("reading", "rows", 4000);
+  Progress progress("reading", "rows", 4000, ProgressScreen::kNone);
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {

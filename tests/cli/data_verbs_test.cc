@@ -3,11 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <sstream>
+#include <utility>
 
 #include "base/exit_code.h"
 #include "base/json.h"
 #include "tests/cli/byte_model.h"
+#include "tests/cli/verb_run.h"
 
 namespace varalign::cli {
 namespace {
@@ -19,30 +20,18 @@ class DataVerbsTest : public ::testing::Test {
  protected:
   // Runs a command line; standard output goes to out_.
   base::ExitCode Run(std::vector<std::string> words) {
-    CLI::App app("test", "varalign");
-    Action action;
-    AddPrepareVerb(app, action);
-    AddDataVerb(app, action);
-    AddTokenizeVerb(app, action);
-    std::reverse(words.begin(), words.end());
-    try {
-      app.parse(words);
-    } catch (const CLI::ParseError&) {
-      return base::kExitUsage;
-    }
-    ::testing::internal::CaptureStdout();
-    status_ = action();
-    out_ = ::testing::internal::GetCapturedStdout();
-    return base::ExitCodeFor(status_);
+    const VerbRun run = RunVerb(
+        [](CLI::App& app, Action& action) {
+          AddPrepareVerb(app, action, base::ProgressScreen::kNone);
+          AddDataVerb(app, action);
+          AddTokenizeVerb(app, action);
+        },
+        std::move(words));
+    out_ = run.out;
+    status_ = run.status;
+    return run.code;
   }
-  std::vector<base::Json> Lines() {
-    std::vector<base::Json> lines;
-    std::istringstream text(out_);
-    for (std::string line; std::getline(text, line);) {
-      lines.push_back(*base::ParseJson(line));
-    }
-    return lines;
-  }
+  std::vector<base::Json> Lines() { return JsonLines(out_); }
   std::string Path(const char* name) {
     return (directories_.root() / name).string();
   }

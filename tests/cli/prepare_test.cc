@@ -36,7 +36,6 @@ class PrepareTest : public ::testing::Test {
   void SetUp() override {
     options_.model = directories_.Make("policy");
     options_.out = directories_.root() / "work" / "data";
-    options_.progress = base::Progress::Style::kQuiet;
     options_.num_threads = 2;
   }
 

@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <numeric>
 #include <optional>
-#include <sstream>
 
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
@@ -14,6 +13,7 @@
 #include "base/json.h"
 #include "base/subprocess.h"
 #include "cli/score_verb.h"
+#include "tests/cli/verb_run.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_directory.h"
 #include "tests/testing/test_data.h"
@@ -73,12 +73,7 @@ class ScoreProgramTest : public ::testing::Test {
   }
 
   std::vector<base::Json> ReadLines(const char* name) const {
-    std::vector<base::Json> lines;
-    std::istringstream text(base::ReadFile(Path(name)).value_or(""));
-    for (std::string line; std::getline(text, line);) {
-      lines.push_back(*base::ParseJson(line));
-    }
-    return lines;
+    return JsonLines(base::ReadFile(Path(name)).value_or(""));
   }
 
   varalign::testing::TempDirectory directory_;
@@ -113,13 +108,14 @@ TEST_F(ScoreProgramTest, AServerGivesTheSameLines) {
   const std::string address = AwaitAddress();
   ASSERT_NE(address, "") << base::TailOfFile(Path("log"), 2000);
 
-  CLI::App app("test", "varalign");
-  Action action;
-  AddScoreVerb(app, action);
-  std::vector<std::string> words = {
-      Path("remote.jsonl"), "--out", in, "--in", address, "--server", "score"};
-  app.parse(words);
-  ASSERT_OK(action());
+  const VerbRun remote = RunVerb(
+      [](CLI::App& app, Action& action) {
+        AddScoreVerb(app, action, base::ProgressScreen::kNone);
+      },
+      {"score", "--server", address, "--in", in, "--out",
+       Path("remote.jsonl")});
+  ASSERT_OK(remote.status);
+  ASSERT_EQ(remote.code, base::kExitOk);
 
   base::Subprocess local =
       Start({"libexec/varalign/varalign-compute", "score", "--reward",

@@ -4,12 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <sstream>
+#include <utility>
 
 #include "base/exit_code.h"
 #include "base/json.h"
 #include "cli/weights_verb.h"
 #include "tests/cli/byte_model.h"
+#include "tests/cli/verb_run.h"
 
 namespace varalign::cli {
 namespace {
@@ -55,35 +56,21 @@ class CountingScorer final : public RowScorer {
 class ScoreVerbTest : public ::testing::Test {
  protected:
   base::ExitCode Run(std::vector<std::string> words) {
-    CLI::App app("test", "varalign");
-    Action action;
-    AddScoreVerb(app, action, [](const ScorerOptions& options) {
-      return std::make_unique<CountingScorer>(options);
-    });
-    AddWeightsVerb(app, action);
-    std::reverse(words.begin(), words.end());
-    try {
-      app.parse(words);
-    } catch (const CLI::ParseError&) {
-      return base::kExitUsage;
-    }
-    ::testing::internal::CaptureStdout();
-    ::testing::internal::CaptureStderr();
-    status_ = action();
-    out_ = ::testing::internal::GetCapturedStdout();
-    err_ = ::testing::internal::GetCapturedStderr();
-    return base::ExitCodeFor(status_);
+    const VerbRun run = RunVerb(
+        [](CLI::App& app, Action& action) {
+          AddScoreVerb(app, action, base::ProgressScreen::kNone,
+                       [](const ScorerOptions& options) {
+                         return std::make_unique<CountingScorer>(options);
+                       });
+          AddWeightsVerb(app, action);
+        },
+        std::move(words));
+    out_ = run.out;
+    err_ = run.err;
+    status_ = run.status;
+    return run.code;
   }
-
-  static std::vector<base::Json> Lines(const std::string& text) {
-    std::vector<base::Json> lines;
-    std::istringstream stream(text);
-    for (std::string line; std::getline(stream, line);) {
-      lines.push_back(*base::ParseJson(line));
-    }
-    return lines;
-  }
-  std::vector<base::Json> OutFile() { return Lines(ReadText(out_path_)); }
+  std::vector<base::Json> OutFile() { return JsonLines(ReadText(out_path_)); }
 
   ModelDirectories directories_;
   std::string model_ = directories_.Make("model").string();
@@ -119,7 +106,7 @@ TEST_F(ScoreVerbTest, WritesToStandardOutputAndPerToken) {
       Run({"score", "--policy", "p", "--per-token", "--in", in, "--out", "-"}),
       0)
       << status_;
-  const auto lines = Lines(out_);
+  const auto lines = JsonLines(out_);
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_EQ(lines[0]["logprobs"].size(), 2u);
   EXPECT_FALSE(lines[0].contains("reward")) << "was not computed";
@@ -153,7 +140,7 @@ TEST_F(ScoreVerbTest, WritesGroupsThatWeightsReads) {
 
   ASSERT_EQ(Run({"weights", "--in", out_path_, "--preset", "var"}), 0)
       << status_;
-  const auto weights = Lines(out_);
+  const auto weights = JsonLines(out_);
   ASSERT_EQ(weights.size(), 1u);
   const auto values = weights[0]["weights"].get<std::vector<double>>();
   EXPECT_NEAR(values[0] + values[1], 2, 1e-12) << "mean 1";

@@ -7,10 +7,11 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
+#include <utility>
 
 #include "base/exit_code.h"
 #include "base/json.h"
+#include "tests/cli/verb_run.h"
 #include "tests/testing/temp_directory.h"
 
 namespace varalign::cli {
@@ -25,25 +26,11 @@ class WeightsVerbTest : public ::testing::Test {
   base::ExitCode Run(const std::string& rows, std::vector<std::string> words) {
     const auto file = directory_.path() / "groups.jsonl";
     std::ofstream(file) << rows;
-    CLI::App app("test", "varalign");
-    Action action;
-    AddWeightsVerb(app, action);
     words.insert(words.begin(), {"weights", "--in", file.string()});
-    std::reverse(words.begin(), words.end());
-    try {
-      app.parse(words);
-    } catch (const CLI::ParseError&) {
-      return base::kExitUsage;
-    }
-    ::testing::internal::CaptureStdout();
-    status_ = action();
-    const std::string out = ::testing::internal::GetCapturedStdout();
-    lines_.clear();
-    std::istringstream text(out);
-    for (std::string line; std::getline(text, line);) {
-      lines_.push_back(*base::ParseJson(line));
-    }
-    return base::ExitCodeFor(status_);
+    const VerbRun run = RunVerb(AddWeightsVerb, std::move(words));
+    status_ = run.status;
+    lines_ = JsonLines(run.out);
+    return run.code;
   }
 
   std::vector<double> Weights(size_t line) {

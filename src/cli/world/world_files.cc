@@ -222,12 +222,13 @@ std::string GroupLines(Part part) {
   return lines;
 }
 
-absl::Status FitAndWrite(const fs::path& out, Json& summary) {
+absl::Status FitAndWrite(const fs::path& out, base::ProgressScreen screen,
+                         Json& summary) {
   ASSIGN_OR_RETURN(const model::ModelConfig policy_config,
                    model::ReadModelConfig(out / "source" / "policy"));
   const std::vector<WorldTarget> references = TargetsFor(WorldReference);
   ASSIGN_OR_RETURN(const model::Parameters policy,
-                   FitPolicy(policy_config, references));
+                   FitPolicy(policy_config, references, screen));
   RETURN_IF_ERROR(WriteModel(out, "policy", policy));
   ASSIGN_OR_RETURN(const double kl, ReferenceKl(policy, references));
 
@@ -235,7 +236,7 @@ absl::Status FitAndWrite(const fs::path& out, Json& summary) {
                    model::ReadModelConfig(out / "source" / "reward"));
   const std::vector<WorldTarget> rewards = TargetsFor(WorldReward);
   ASSIGN_OR_RETURN(const model::Parameters reward,
-                   FitReward(reward_config, rewards));
+                   FitReward(reward_config, rewards, screen));
   RETURN_IF_ERROR(WriteModel(out, "reward", reward));
   ASSIGN_OR_RETURN(const double rmse, RewardRmse(reward, rewards));
   summary = {{"version", 1},
@@ -248,7 +249,7 @@ absl::Status FitAndWrite(const fs::path& out, Json& summary) {
 
 }  // namespace
 
-absl::Status MakeWorld(const fs::path& out) {
+absl::Status MakeWorld(const fs::path& out, base::ProgressScreen screen) {
   std::error_code ignored;
   if (fs::exists(out / "complete.json", ignored)) {
     return base::WithExitCode(
@@ -263,7 +264,7 @@ absl::Status MakeWorld(const fs::path& out) {
   RETURN_IF_ERROR(WriteSource(out / "source" / "policy", /*reward=*/false));
   RETURN_IF_ERROR(WriteSource(out / "source" / "reward", /*reward=*/true));
   Json summary;
-  RETURN_IF_ERROR(FitAndWrite(out, summary));
+  RETURN_IF_ERROR(FitAndWrite(out, screen, summary));
   fs::remove_all(out / "source", ignored);
   RETURN_IF_ERROR(base::WriteFileAtomically(out / "train.jsonl",
                                             GroupLines(Part::kTraining)));

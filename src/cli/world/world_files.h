@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "absl/status/status.h"
+#include "base/progress.h"
 
 namespace varalign::cli {
 
@@ -14,11 +15,13 @@ namespace varalign::cli {
 //   policy/ reward/         models, with a word-level tokenizer
 //   train.jsonl             {"messages", "responses"}: 40 prompts, 42 responses
 //   heldout.jsonl           the 8 prompts that training never sees
-//   known_rewards.jsonl     all prompts, with the rewards the model was fitted
-//   to complete.json           written last: how close the fits came
+//   known_rewards.jsonl     all prompts, with the rewards the model was
+//                           fitted to
+//   complete.json           written last: how close the fits came
 //
 // AlreadyExists if `out` holds anything.
-absl::Status MakeWorld(const std::filesystem::path& out);
+absl::Status MakeWorld(const std::filesystem::path& out,
+                       base::ProgressScreen screen);
 
 }  // namespace varalign::cli
 

@@ -49,6 +49,7 @@ using Loss = std::function<at::Tensor(const model::Parameters&, const Batch&)>;
 absl::StatusOr<model::Parameters> Fit(const char* activity,
                                       const model::ModelConfig& config,
                                       const std::vector<WorldTarget>& targets,
+                                      base::ProgressScreen screen,
                                       const Loss& loss) {
   return base::CatchExceptions([&]() -> absl::StatusOr<model::Parameters> {
     at::set_num_threads(1);  // such small tensors only make threads wait
@@ -60,7 +61,7 @@ absl::StatusOr<model::Parameters> Fit(const char* activity,
         optim::MakeAdamWState(parameters.flat, 0, size, parameters.decayed);
     const optim::ScheduleOptions schedule = {
         optim::Shape::kCosine, kLearningRate, kSteps / 20, kSteps};
-    base::Progress progress(activity, "steps", kSteps);
+    base::Progress progress(activity, "steps", kSteps, screen);
     for (uint64_t step = 0; step < kSteps; ++step) {
       parameters.gradients.zero_();
       loss(parameters, MakeBatch(targets, step)).backward();
@@ -108,13 +109,16 @@ at::Tensor RewardLoss(const model::Parameters& parameters, const Batch& batch) {
 }  // namespace
 
 absl::StatusOr<model::Parameters> FitPolicy(
-    const model::ModelConfig& config, const std::vector<WorldTarget>& targets) {
-  return Fit("fitting the reference policy", config, targets, PolicyLoss);
+    const model::ModelConfig& config, const std::vector<WorldTarget>& targets,
+    base::ProgressScreen screen) {
+  return Fit("fitting the reference policy", config, targets, screen,
+             PolicyLoss);
 }
 
 absl::StatusOr<model::Parameters> FitReward(
-    const model::ModelConfig& config, const std::vector<WorldTarget>& targets) {
-  return Fit("fitting the reward model", config, targets, RewardLoss);
+    const model::ModelConfig& config, const std::vector<WorldTarget>& targets,
+    base::ProgressScreen screen) {
+  return Fit("fitting the reward model", config, targets, screen, RewardLoss);
 }
 
 }  // namespace varalign::cli

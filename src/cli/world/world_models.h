@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/progress.h"
 #include "model/parameters.h"
 
 namespace varalign::cli {
@@ -21,11 +22,13 @@ struct WorldTarget {
 
 // Minimises sum_y values(y) * nll(y): the model becomes the distribution.
 absl::StatusOr<model::Parameters> FitPolicy(
-    const model::ModelConfig& config, const std::vector<WorldTarget>& targets);
+    const model::ModelConfig& config, const std::vector<WorldTarget>& targets,
+    base::ProgressScreen screen);
 
 // Minimises the squared error between the model's reward and `values`.
 absl::StatusOr<model::Parameters> FitReward(
-    const model::ModelConfig& config, const std::vector<WorldTarget>& targets);
+    const model::ModelConfig& config, const std::vector<WorldTarget>& targets,
+    base::ProgressScreen screen);
 
 }  // namespace varalign::cli
 

@@ -7,7 +7,7 @@
 
 namespace varalign::cli {
 
-void AddWorldVerb(CLI::App& app, Action& action) {
+void AddWorldVerb(CLI::App& app, Action& action, base::ProgressScreen screen) {
   CLI::App* world = app.add_subcommand(
       "world",
       "The enumerable language world of the quickstart and of tests.\n\n"
@@ -17,8 +17,9 @@ void AddWorldVerb(CLI::App& app, Action& action) {
   CLI::App* make =
       world->add_subcommand("make", "fit its two models and write its data");
   make->add_option("--out", *out, "directory to make")->required();
-  make->callback(
-      [out, &action] { action = [out] { return MakeWorld(*out); }; });
+  make->callback([out, screen, &action] {
+    action = [out, screen] { return MakeWorld(*out, screen); };
+  });
 }
 
 }  // namespace varalign::cli
