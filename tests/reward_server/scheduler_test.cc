@@ -243,6 +243,7 @@ TEST_F(SchedulerTest, RefusesWhatItCannotFinishInTime) {
     Submit(Responses({100 + i}));
     RunBatch();
   }
+  Submit(Responses({50}));  // an idle server would try
   EXPECT_THAT(scheduler_.Submit(Make(Responses({1, 2, 3}), kRewards,
                                      OnNoRoom::kReject, absl::Seconds(2))
                                     .job),
