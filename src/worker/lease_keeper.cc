@@ -14,6 +14,13 @@ namespace {
 constexpr absl::Duration kAskAgain = absl::Milliseconds(100);
 constexpr absl::Duration kPoll = absl::Seconds(1);
 
+// An empty lease that says how the run ends here: none follows it.
+bool IsLast(const LeaseKeeper::Lease& lease) {
+  return lease.begin == lease.end &&
+         (lease.then == v1::LeaseStepsResponse::FINISH ||
+          lease.then == v1::LeaseStepsResponse::SAVE_AND_STOP);
+}
+
 }  // namespace
 
 LeaseKeeper::LeaseKeeper(uint64_t start_step, Ask ask, const base::Clock& clock,
@@ -39,7 +46,7 @@ bool LeaseKeeper::IsExpired(const Lease& lease) const {
 
 std::optional<uint64_t> LeaseKeeper::Wanted() const {
   if (renew_) return current_.begin;
-  if (next_.has_value()) return std::nullopt;
+  if (next_.has_value() || IsLast(current_)) return std::nullopt;
   // From the middle of a lease on.
   const uint64_t middle = current_.begin + (current_.end - current_.begin) / 2;
   if (step_ < middle) return std::nullopt;
@@ -55,13 +62,10 @@ absl::StatusOr<Permit> LeaseKeeper::Await(uint64_t step) {
       current_ = *std::exchange(next_, std::nullopt);
       renew_ = false;
     }
-    if (current_.begin == current_.end && step == current_.end) {
-      if (current_.then == v1::LeaseStepsResponse::FINISH) {
-        return Permit::kFinish;
-      }
-      if (current_.then == v1::LeaseStepsResponse::SAVE_AND_STOP) {
-        return Permit::kSaveAndStop;
-      }
+    if (step == current_.end && IsLast(current_)) {
+      return current_.then == v1::LeaseStepsResponse::FINISH
+                 ? Permit::kFinish
+                 : Permit::kSaveAndStop;
     }
     if (step < current_.end) {
       if (!IsExpired(current_)) return Permit::kRun;

@@ -34,6 +34,14 @@ class LeaseKeeper {
   using Ask =
       std::function<absl::StatusOr<v1::LeaseStepsResponse>(uint64_t begin)>;
 
+  struct Lease {
+    uint64_t begin = 0;
+    uint64_t end = 0;
+    v1::LeaseStepsResponse::Then then =
+        v1::LeaseStepsResponse::THEN_UNSPECIFIED;
+    absl::Duration expires;  // monotonic
+  };
+
   // `clock` and `departure` outlive the keeper.
   LeaseKeeper(uint64_t start_step, Ask ask, const base::Clock& clock,
               Departure& departure);
@@ -47,14 +55,6 @@ class LeaseKeeper {
   absl::StatusOr<Permit> Await(uint64_t step);
 
  private:
-  struct Lease {
-    uint64_t begin = 0;
-    uint64_t end = 0;
-    v1::LeaseStepsResponse::Then then =
-        v1::LeaseStepsResponse::THEN_UNSPECIFIED;
-    absl::Duration expires;  // monotonic
-  };
-
   void Run();
   // The step to ask for, if one is wanted now.
   std::optional<uint64_t> Wanted() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

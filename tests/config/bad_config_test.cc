@@ -13,6 +13,7 @@
 #include "config/yaml_tree.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/testing/test_data.h"
 
 namespace varalign::config {
 namespace {
@@ -20,7 +21,9 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-fs::path CorpusDirectory() { return fs::path(__FILE__).parent_path() / "bad"; }
+fs::path CorpusDirectory() {
+  return testing::SourceDirectory() / "tests/config/bad";
+}
 
 std::vector<std::string> CorpusNames() {
   std::vector<std::string> names;

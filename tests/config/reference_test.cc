@@ -8,18 +8,14 @@
 #include "base/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/testing/test_data.h"
 
 namespace varalign::config {
 namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
-
-fs::path SourceDirectory() {
-  const char* directory = getenv("VARALIGN_SOURCE_DIR");
-  return directory != nullptr ? fs::path(directory)
-                              : fs::path(__FILE__).parent_path() / "../..";
-}
+using ::varalign::testing::SourceDirectory;
 
 TEST(ConfigReferenceTest, TakesMeaningDefaultAndRangeFromTheProto) {
   const auto reference = ConfigReference(SourceDirectory() / "proto");
