@@ -16,23 +16,33 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-LEARNING_RATE, BETAS, EPSILON, DECAY, MAX_NORM, STEPS = 1e-2, (0.9, 0.95), 1e-8, 0.1, 1.0, 5
+LEARNING_RATE, BETAS, EPSILON, DECAY, MAX_NORM = 1e-2, (0.9, 0.95), 1e-8, 0.1, 1.0
+STEPS, LOSSES = 5, 20  # the first are described in full, of the others only the loss
 SHAPE = dict(vocab_size=64, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
              num_key_value_heads=2, head_dim=8, max_position_embeddings=128, rms_norm_eps=1e-5, bos_token_id=1,
              eos_token_id=2, pad_token_id=0)
 LLAMA3 = dict(rope_type="llama3", rope_theta=10000.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=32)
+ROPE = dict(rope_type="default")
+# Family, head, and what differs from SHAPE. The seed of a model is its place; add new ones at the end.
 MODELS = {
-    "llama-tied": ("LlamaForCausalLM", dict(tie_word_embeddings=True)),
-    "llama-untied": ("LlamaForCausalLM", dict(tie_word_embeddings=False, rope_parameters=LLAMA3)),
-    "llama-reward": ("LlamaForSequenceClassification", dict(num_labels=1)),
+    "llama-tied": ("Llama", "CausalLM", dict(tie_word_embeddings=True)),
+    "llama-untied": ("Llama", "CausalLM", dict(tie_word_embeddings=False, rope_parameters=LLAMA3)),
+    "llama-reward": ("Llama", "SequenceClassification", dict(num_labels=1)),
+    "llama-bias": ("Llama", "CausalLM", dict(tie_word_embeddings=False, attention_bias=True)),
+    "mistral": ("Mistral", "CausalLM", dict(tie_word_embeddings=False, sliding_window=None)),
+    "qwen2": ("Qwen2", "CausalLM", dict(tie_word_embeddings=True, rope_parameters=dict(ROPE, rope_theta=1e6))),
+    "qwen3": ("Qwen3", "CausalLM", dict(tie_word_embeddings=False, rope_parameters=dict(ROPE, rope_theta=1e6))),
+    "qwen2-reward": ("Qwen2", "SequenceClassification", dict(num_labels=1)),
+    "qwen3-reward": ("Qwen3", "SequenceClassification", dict(num_labels=1)),
 }
 
 
-def make_model(architecture, extra, seed):
+def make_model(family, head, extra, seed):
     """Parameters of a size that makes logits of standard deviation about 1."""
     torch.manual_seed(seed)
-    model = getattr(transformers, architecture)(transformers.LlamaConfig(**SHAPE, **extra))
+    config = getattr(transformers, family + "Config")(**SHAPE, **extra)
+    model = getattr(transformers, f"{family}For{head}")(config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.normal_(1.0 if "norm" in name else 0.0, 0.25)
@@ -62,20 +72,22 @@ def batch_loss(model, rows):
 
 
 def adamw(model, rows):
-    """Losses, gradient norms and parameter norms of five updates; matrices decay, norms do not."""
+    """Losses, gradient norms and parameter norms of updates; matrices decay, norms and biases do not."""
     named = list(model.named_parameters())
     groups = [dict(params=[p for _, p in named if p.dim() > 1], weight_decay=DECAY),
               dict(params=[p for _, p in named if p.dim() == 1], weight_decay=0.0)]
     optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=BETAS, eps=EPSILON)
     steps = []
-    for _ in range(STEPS):
+    for step in range(LOSSES):
         optimizer.zero_grad()
         loss = batch_loss(model, rows)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_NORM)
         optimizer.step()
-        norms = {name: p.detach().norm().item() for name, p in named}
-        steps.append(dict(loss=loss.item(), gradient_norm=norm.item(), parameter_norms=norms))
+        steps.append(dict(loss=loss.item()))
+        if step < STEPS:
+            norms = {name: p.detach().norm().item() for name, p in named}
+            steps[-1].update(gradient_norm=norm.item(), parameter_norms=norms)
     return steps
 
 
@@ -92,18 +104,17 @@ def causal_golden(model, rows, golden):
     return tensors
 
 
-def write(directory, architecture, extra, seed):
+def write(directory, family, head, extra, seed):
     os.makedirs(directory, exist_ok=True)
-    make_model(architecture, extra, seed).save_pretrained(directory)
+    make_model(family, head, extra, seed).save_pretrained(directory)
     path = os.path.join(directory, "model.safetensors")
     save_file(load_file(path), path, metadata={"format": "pt"})
-    os.chmod(path, 0o644)
     # float64, so that the reference's own rounding is no part of a tolerance.
-    model = getattr(transformers, architecture).from_pretrained(
+    model = getattr(transformers, f"{family}For{head}").from_pretrained(
         directory, dtype=torch.float64, attn_implementation="eager")
     rows = make_rows(seed)
     golden = dict(made_with=dict(torch=torch.__version__, transformers=transformers.__version__), rows=rows)
-    if architecture == "LlamaForCausalLM":
+    if head == "CausalLM":
         tensors = causal_golden(model, rows, golden)
         save_file({name: t.float().contiguous() for name, t in tensors.items()},
                   os.path.join(directory, "golden.safetensors"))
@@ -113,6 +124,8 @@ def write(directory, architecture, extra, seed):
     with open(os.path.join(directory, "golden.json"), "w", encoding="utf-8") as file:
         json.dump(golden, file, separators=(",", ":"))
         file.write("\n")
+    for name in os.listdir(directory):
+        os.chmod(os.path.join(directory, name), 0o644)
 
 
 def main():
@@ -120,8 +133,8 @@ def main():
     parser.add_argument("--out", default=os.path.join(os.path.dirname(__file__), "..", "tests", "golden"))
     out = parser.parse_args().out
     torch.set_num_threads(1)
-    for seed, (name, (architecture, extra)) in enumerate(MODELS.items(), start=1):
-        write(os.path.join(out, name), architecture, extra, seed)
+    for seed, (name, (family, head, extra)) in enumerate(MODELS.items(), start=1):
+        write(os.path.join(out, name), family, head, extra, seed)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@
 
 #include "model/attention.h"
 #include "model/elementwise.h"
+#include "model/head_norm.h"
 #include "model/linear.h"
 
 namespace varalign::model {
@@ -42,7 +43,12 @@ at::Tensor RunDecoder(const Parameters& parameters, const at::Tensor& tokens,
   at::Tensor y;
   for (const LayerParameters& layer : parameters.layers) {
     std::tie(x, y) = AddNorm(x, delta, layer.input_norm, eps);
-    y = RotaryAttention(product(y, layer.qkv), layout);
+    y = product(y, layer.qkv);
+    if (layer.query_norm.defined()) {
+      y = HeadNorm(y, layer.query_norm, layer.key_norm,
+                   parameters.config.num_kv_heads, eps);
+    }
+    y = RotaryAttention(y, layout);
     if (&layer == &parameters.layers.back() && rows.defined()) {
       x = at::index_select(x, 0, rows);
       y = at::index_select(y, 0, rows);

@@ -11,7 +11,8 @@
 
 namespace varalign::model {
 
-using Product = at::Tensor (*)(const at::Tensor& x, const at::Tensor& weight);
+using Product = at::Tensor (*)(const at::Tensor& x,
+                               const LinearParameters& parameters);
 
 // Forward (model/forward.h) with `product` for all matrix products. Tokens
 // behind the last sequence are padding: they attend to nothing.

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <optional>
+
 namespace varalign::model {
 namespace {
 
@@ -12,23 +14,41 @@ using torch::autograd::variable_list;
 class LinearFunction : public torch::autograd::Function<LinearFunction> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x,
-                            const at::Tensor& weight) {
-    ctx->save_for_backward({x, weight});
-    return at::mm(x, weight.t());
+                            const at::Tensor& weight,
+                            const std::optional<at::Tensor>& bias) {
+    ctx->save_for_backward({x, weight, bias.value_or(at::Tensor())});
+    return bias.has_value() ? at::addmm(*bias, x, weight.t())
+                            : at::mm(x, weight.t());
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const variable_list saved = ctx->get_saved_variables();
     const at::Tensor& x = saved[0];
-    const at::Tensor weight = saved[1].detach();
     const at::Tensor& dy = grads[0];
-    at::Tensor dweight;
-    if (at::Tensor& sum = saved[1].mutable_grad(); sum.defined()) {
+    at::Tensor dx;
+    if (ctx->needs_input_grad(0)) dx = at::mm(dy, saved[1].detach());
+    return {dx, WeightGradient(saved[1], dy, x), BiasGradient(saved[2], dy)};
+  }
+
+ private:
+  // What the engine is to add up itself; undefined where that is done or not
+  // wanted.
+  static at::Tensor WeightGradient(const at::Tensor& weight,
+                                   const at::Tensor& dy, const at::Tensor& x) {
+    if (at::Tensor& sum = weight.mutable_grad(); sum.defined()) {
       sum.addmm_(dy.t(), x);
-    } else if (saved[1].requires_grad()) {
-      dweight = at::mm(dy.t(), x);
+      return {};
     }
-    return {at::mm(dy, weight), dweight};
+    return weight.requires_grad() ? at::mm(dy.t(), x) : at::Tensor();
+  }
+
+  static at::Tensor BiasGradient(const at::Tensor& bias, const at::Tensor& dy) {
+    if (!bias.defined()) return {};
+    if (at::Tensor& sum = bias.mutable_grad(); sum.defined()) {
+      sum.add_(dy.sum(0));
+      return {};
+    }
+    return bias.requires_grad() ? dy.sum(0) : at::Tensor();
   }
 };
 
@@ -55,21 +75,30 @@ class EmbedFunction : public torch::autograd::Function<EmbedFunction> {
 
 }  // namespace
 
-at::Tensor Linear(const at::Tensor& x, const at::Tensor& weight) {
-  return LinearFunction::apply(x, weight);
+at::Tensor Linear(const at::Tensor& x, const LinearParameters& parameters) {
+  return LinearFunction::apply(x, parameters.weight,
+                               parameters.bias.defined()
+                                   ? std::optional(parameters.bias)
+                                   : std::nullopt);
 }
 
 at::Tensor Embed(const at::Tensor& tokens, const at::Tensor& weight) {
   return EmbedFunction::apply(tokens, weight);
 }
 
-at::Tensor TiledLinear(const at::Tensor& x, const at::Tensor& weight) {
+at::Tensor TiledLinear(const at::Tensor& x,
+                       const LinearParameters& parameters) {
   const c10::NoGradGuard no_grad;
-  const at::Tensor transposed = weight.detach().t();
-  at::Tensor out = at::empty({x.size(0), weight.size(0)}, x.options());
+  const at::Tensor transposed = parameters.weight.detach().t();
+  at::Tensor out = at::empty({x.size(0), transposed.size(1)}, x.options());
   for (int64_t row = 0; row < x.size(0); row += kTileRows) {
     at::Tensor tile = out.narrow(0, row, kTileRows);
-    at::mm_out(tile, x.narrow(0, row, kTileRows), transposed);
+    const at::Tensor rows = x.narrow(0, row, kTileRows);
+    if (parameters.bias.defined()) {
+      at::addmm_out(tile, parameters.bias.detach(), rows, transposed);
+    } else {
+      at::mm_out(tile, rows, transposed);
+    }
   }
   return out;
 }

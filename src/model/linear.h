@@ -8,10 +8,16 @@
 
 namespace varalign::model {
 
-// x [T, in], weight [out, in] -> x weight^T [T, out]. Where `weight` already
-// has a gradient, the backward pass adds to that memory in the product itself
-// and hands the engine none.
-at::Tensor Linear(const at::Tensor& x, const at::Tensor& weight);
+// y = x weight^T + bias.
+struct LinearParameters {
+  at::Tensor weight = {};  // [out, in]
+  at::Tensor bias = {};    // [out]; undefined: none
+};
+
+// x [T, in] -> y [T, out]. Where a parameter already has a gradient, the
+// backward pass adds to that memory and hands the engine none. No gradient is
+// computed for what requires none.
+at::Tensor Linear(const at::Tensor& x, const LinearParameters& parameters);
 
 // tokens [T] int64, weight [V, H] -> rows [T, H]. The gradient as in Linear.
 at::Tensor Embed(const at::Tensor& tokens, const at::Tensor& weight);
@@ -22,7 +28,7 @@ inline constexpr int64_t kTileRows = 256;
 // Linear by products of exactly kTileRows rows each, so that a row's bits do
 // not depend on how many others there are. Records no gradient.
 // REQUIRES: T is a multiple of kTileRows.
-at::Tensor TiledLinear(const at::Tensor& x, const at::Tensor& weight);
+at::Tensor TiledLinear(const at::Tensor& x, const LinearParameters& parameters);
 
 }  // namespace varalign::model
 

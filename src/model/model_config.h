@@ -1,4 +1,5 @@
 // config.json of a Hugging Face model directory, as far as it changes numbers.
+// Families (Llama, Mistral, Qwen2, Qwen3) differ in these fields alone.
 #ifndef VARALIGN_MODEL_MODEL_CONFIG_H_
 #define VARALIGN_MODEL_MODEL_CONFIG_H_
 
@@ -36,12 +37,15 @@ struct ModelConfig {
   // Empty: plain rotary.
   std::optional<Llama3RopeScaling> llama3_rope = std::nullopt;
   bool tie_word_embeddings = false;
+  bool qkv_bias = false;     // biases of queries, keys and values
+  bool output_bias = false;  // bias of the attention's output
+  bool qk_norm = false;      // RMSNorm of every query head and key head
 };
 
-// InvalidArgument names the key: a required one that is missing, a family,
-// rope type, activation, bias, quantisation or label count that is not
-// supported. Reads `rope_parameters` (transformers 5) and `rope_theta` with
-// `rope_scaling` (older).
+// InvalidArgument names the key and what to do: a required one that is missing,
+// a family, a rope type, a label count or anything else (model/family.h) that
+// is not supported. Reads `rope_parameters` (transformers 5) and `rope_theta`
+// with `rope_scaling` (older).
 absl::StatusOr<ModelConfig> ParseModelConfig(const base::Json& config);
 
 // NotFound without config.json.

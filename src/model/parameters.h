@@ -12,20 +12,27 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "model/linear.h"
 #include "model/model_config.h"
 
 namespace varalign::model {
 
 using NamedTensor = std::pair<std::string, at::Tensor>;
 
+// What the configuration leaves out is undefined.
 struct LayerParameters {
-  at::Tensor input_norm;  // [H]
-  at::Tensor qkv;         // [(heads + 2 kv_heads) * head_dim, H]
-  at::Tensor output;      // [H, heads * head_dim]
-  at::Tensor post_norm;   // [H]
-  at::Tensor gate_up;     // [2 I, H]
-  at::Tensor down;        // [H, I]
+  at::Tensor input_norm;     // [H]
+  LinearParameters qkv;      // [(heads + 2 kv_heads) * head_dim, H]
+  at::Tensor query_norm;     // [head_dim]
+  at::Tensor key_norm;       // [head_dim]
+  LinearParameters output;   // [H, heads * head_dim]
+  at::Tensor post_norm;      // [H]
+  LinearParameters gate_up;  // [2 I, H]
+  LinearParameters down;     // [H, I]
 };
+
+// The tensors that a layer has, in the order of the flat buffer.
+std::vector<at::Tensor> TensorsOf(const LayerParameters& layer);
 
 // All tensors are views of `flat` [P]. For training, EnableGradients gives each
 // leaf a gradient that is a view of `gradients` [P], so that backward passes
@@ -52,17 +59,21 @@ inline constexpr int64_t kFlatMultiple = 256;
 Parameters MakeParameters(const ModelConfig& config, at::ScalarType dtype);
 
 // The same tensors under their Hugging Face names, one entry a file tensor
-// (q_proj, k_proj, v_proj apart), tied head left out. Views of `flat`.
+// (q_proj, k_proj, v_proj apart), tied head left out; in the order of the
+// buffer. Views of `flat`.
 std::vector<NamedTensor> HuggingFaceTensors(const Parameters& parameters);
 
-// Copies (and converts) every tensor in. InvalidArgument names a tensor that is
-// missing, unknown, or has another shape. Known buffers (rotary inv_freq) and a
-// tied lm_head.weight are accepted and ignored; a tied model that stores only
-// lm_head.weight loads it as the embedding.
+// Copies (and converts) every tensor in. InvalidArgument names all tensors that
+// are missing, unknown or there twice, have another shape or are not floating
+// point (of each kind the first 20 and how many more); then nothing is copied.
+// Known buffers (rotary inv_freq) and a tied lm_head.weight are accepted and
+// ignored; a tied model that stores only lm_head.weight loads it as the
+// embedding.
 absl::Status LoadTensors(std::span<const NamedTensor> tensors,
                          Parameters& parameters);
 
-// Normal(0, 0.02) matrices, ones for norms; from `seed` alone.
+// Normal(0, 0.02) matrices, ones for norms, zeros for biases; from `seed`
+// alone.
 void InitializeRandomly(uint64_t seed, Parameters& parameters);
 
 void EnableGradients(Parameters& parameters);

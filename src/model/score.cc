@@ -146,7 +146,7 @@ std::vector<float> TargetLogProbs(const Parameters& parameters,
   for (size_t first = 0; first < targets.size(); first += kTileRows) {
     const at::Tensor logits =
         TiledLinear(hidden.narrow(0, static_cast<int64_t>(first), kTileRows),
-                    parameters.lm_head);
+                    {.weight = parameters.lm_head});
     const auto part = targets.subspan(
         first, std::min<size_t>(kTileRows, targets.size() - first));
     AT_DISPATCH_FLOATING_TYPES(logits.scalar_type(), "TargetLogProbs", [&] {

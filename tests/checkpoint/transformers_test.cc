@@ -2,6 +2,7 @@
 // importing it takes longer than most test programs.
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
@@ -55,12 +56,16 @@ TEST_P(TransformersTest, LoadsWhatWeWrote) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, TransformersTest,
-                         ::testing::Values("llama-tied", "llama-untied",
-                                           "llama-reward"),
-                         [](const auto& model) {
-                           return std::string(model.param).substr(6);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Models, TransformersTest,
+    ::testing::Values("llama-tied", "llama-untied", "llama-bias", "mistral",
+                      "qwen2", "qwen3", "llama-reward", "qwen2-reward",
+                      "qwen3-reward"),
+    [](const auto& model) {
+      std::string name = model.param;
+      std::replace(name.begin(), name.end(), '-', '_');
+      return name;
+    });
 
 }  // namespace
 }  // namespace varalign::checkpoint

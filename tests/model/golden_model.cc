@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/file.h"
@@ -13,6 +14,21 @@ namespace varalign::model {
 
 std::filesystem::path GoldenDirectory(const std::string& name) {
   return testing::SourceDirectory() / "tests" / "golden" / name;
+}
+
+std::vector<std::string> CausalGoldens() {
+  return {"llama-tied", "llama-untied", "llama-bias",
+          "mistral",    "qwen2",        "qwen3"};
+}
+
+std::vector<std::string> RewardGoldens() {
+  return {"llama-reward", "qwen2-reward", "qwen3-reward"};
+}
+
+std::string GoldenTestName(const ::testing::TestParamInfo<std::string>& model) {
+  std::string name = model.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
 }
 
 absl::StatusOr<std::map<std::string, at::Tensor>> ReadTensors(

@@ -3,6 +3,7 @@
 #define VARALIGN_TESTS_MODEL_GOLDEN_MODEL_H_
 
 #include <ATen/core/Tensor.h>
+#include <gtest/gtest.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -19,6 +20,12 @@ namespace varalign::model {
 
 // tests/golden/NAME.
 std::filesystem::path GoldenDirectory(const std::string& name);
+
+// Names of the language models and of the reward models, for parameterised
+// tests.
+std::vector<std::string> CausalGoldens();
+std::vector<std::string> RewardGoldens();
+std::string GoldenTestName(const ::testing::TestParamInfo<std::string>& model);
 
 // Copies of a safetensors file's tensors (F32).
 absl::StatusOr<std::map<std::string, at::Tensor>> ReadTensors(

@@ -85,22 +85,119 @@ TEST(ModelConfigTest, ReadsLlama3Scaling) {
 }
 
 TEST(ModelConfigTest, RefusesByNameWhatWouldChangeNumbers) {
-  ExpectRefused(With("attention_bias", true), "attention_bias");
-  ExpectRefused(With("mlp_bias", true), "mlp_bias");
-  ExpectRefused(With("sliding_window", 4096), "sliding_window");
-  ExpectRefused(With("num_local_experts", 8), "num_local_experts");
-  ExpectRefused(With("quantization_config", {{"bits", 4}}),
-                "quantization_config");
-  ExpectRefused(With("hidden_act", "gelu"), "hidden_act");
-  ExpectRefused(With("model_type", "mistral"), "model_type");
-  ExpectRefused(With("architectures", {"GPT2LMHeadModel"}), "GPT2LMHeadModel");
-  ExpectRefused(With("rope_scaling", {{"type", "linear"}, {"factor", 2.0}}),
-                "linear");
+  const std::pair<const char*, Json> kCases[] = {
+      {"mlp_bias", true},
+      {"num_local_experts", 8},
+      {"num_experts", 64},
+      {"n_routed_experts", 64},
+      {"quantization_config", {{"bits", 4}}},
+      {"hidden_act", "gelu"},
+      {"hidden_activation", "gelu_pytorch_tanh"},
+      {"attention_dropout", 0.1},
+      {"attn_logit_softcapping", 50.0},
+      {"final_logit_softcapping", 30.0},
+      {"logit_scale", 0.0625},
+      {"embedding_multiplier", 12.0},
+      {"no_rope_layers", {1, 1, 0}},
+      {"partial_rotary_factor", 0.5},
+      {"layer_types", {"full_attention", "sliding_attention"}},
+      {"is_encoder_decoder", true},
+      {"model_type", "gemma"},
+      {"model_type", "qwen3_moe"},
+      {"architectures", {"GPT2LMHeadModel"}},
+      {"architectures", {"MistralForCausalLM"}},
+      {"attention_bias", "yes"}};
+  for (const auto& [key, value] : kCases) ExpectRefused(With(key, value), key);
+}
+
+TEST(ModelConfigTest, RefusesOtherRopesByName) {
+  for (const char* type : {"linear", "dynamic", "yarn", "longrope"}) {
+    ExpectRefused(With("rope_scaling", {{"type", type}, {"factor", 2.0}}),
+                  type);
+    ExpectRefused(With("rope_parameters", {{"rope_type", type}}), type);
+  }
+  ExpectRefused(With("rope_parameters", {{"rope_type", "default"},
+                                         {"partial_rotary_factor", 0.25}}),
+                "partial_rotary_factor");
+  ExpectRefused(With("rope_scaling",
+                     {{"type", "default"}, {"mrope_section", {16, 24, 24}}}),
+                "mrope_section");
+  ExpectRefused(
+      With("rope_parameters", {{"full_attention", {{"rope_theta", 1e6}}}}),
+      "full_attention");
+}
+
+// Family, with the keys that its configuration class requires.
+Json Of(const std::string& type, const std::string& prefix) {
+  Json config = SmallConfig();
+  config["model_type"] = type;
+  config["architectures"] = {prefix + "ForCausalLM"};
+  return config;
+}
+
+TEST(ModelConfigTest, FamiliesDifferInBiasesAndNorms) {
+  const struct {
+    Json config;
+    bool qkv_bias, output_bias, qk_norm;
+  } kCases[] = {{SmallConfig(), false, false, false},
+                {With("attention_bias", true), true, true, false},
+                {Of("mistral", "Mistral"), false, false, false},
+                {Of("qwen2", "Qwen2"), true, false, false},
+                {Of("qwen3", "Qwen3"), false, false, true}};
+  for (auto [config, qkv_bias, output_bias, qk_norm] : kCases) {
+    ASSERT_OK_AND_ASSIGN(const ModelConfig model, ParseModelConfig(config));
+    EXPECT_EQ(model.qkv_bias, qkv_bias) << config;
+    EXPECT_EQ(model.output_bias, output_bias) << config;
+    EXPECT_EQ(model.qk_norm, qk_norm) << config;
+  }
+}
+
+TEST(ModelConfigTest, WhatIsMissingIsWhatTheFamilysClassSays) {
+  Json qwen3 = Of("qwen3", "Qwen3");
+  ASSERT_OK_AND_ASSIGN(const ModelConfig wide, ParseModelConfig(qwen3));
+  EXPECT_EQ(wide.head_dim, 128);
+  qwen3["head_dim"] = 16;
+  ASSERT_OK_AND_ASSIGN(const ModelConfig small, ParseModelConfig(qwen3));
+  EXPECT_EQ(small.head_dim, 16);
+  Json qwen2 = Of("qwen2", "Qwen2");
+  ASSERT_OK_AND_ASSIGN(const ModelConfig even, ParseModelConfig(qwen2));
+  EXPECT_EQ(even.head_dim, 8);
+  qwen2.erase("num_key_value_heads");
+  ExpectRefused(qwen2, "num_key_value_heads");
+  qwen2["num_key_value_heads"] = nullptr;
+  ASSERT_OK_AND_ASSIGN(const ModelConfig all, ParseModelConfig(qwen2));
+  EXPECT_EQ(all.num_kv_heads, 8);
+}
+
+TEST(ModelConfigTest, BiasOfAFamilyThatHasNoneIsRefused) {
+  Json config = Of("mistral", "Mistral");
+  config["attention_bias"] = true;
+  ExpectRefused(config, "attention_bias");
+}
+
+TEST(ModelConfigTest, RefusesASlidingWindowThatHidesTokens) {
+  ExpectRefused(With("sliding_window", 256), "max_position_embeddings to 256");
+  EXPECT_OK(ParseModelConfig(With("sliding_window", 512)));
+  Json mistral = Of("mistral", "Mistral");
+  EXPECT_OK(ParseModelConfig(mistral));
+  mistral["max_position_embeddings"] = 32768;
+  ExpectRefused(mistral, "sliding_window");  // 4096 where it is missing
+  mistral["sliding_window"] = nullptr;
+  EXPECT_OK(ParseModelConfig(mistral));
+  Json qwen2 = Of("qwen2", "Qwen2");
+  qwen2["sliding_window"] = 256;
+  EXPECT_OK(ParseModelConfig(qwen2));
+  qwen2["use_sliding_window"] = true;
+  ExpectRefused(qwen2, "sliding_window");
 }
 
 TEST(ModelConfigTest, AcceptsTheSameKeysWhereTheyAreOff) {
   Json config = SmallConfig();
   config["attention_bias"] = false;
+  config["mlp_bias"] = false;
+  config["num_experts"] = 0;
+  config["logit_scale"] = 1.0;
+  config["layer_types"] = {"full_attention", "full_attention"};
   config["sliding_window"] = nullptr;
   config["rope_scaling"] = nullptr;
   config["hidden_act"] = "silu";

@@ -24,6 +24,13 @@ ModelConfig SmallConfig() {
           .max_positions = 32};
 }
 
+// With every part that some family has.
+ModelConfig FullConfig() {
+  ModelConfig config = SmallConfig();
+  config.qkv_bias = config.output_bias = config.qk_norm = true;
+  return config;
+}
+
 std::vector<NamedTensor> Copies(const Parameters& parameters) {
   std::vector<NamedTensor> copies;
   for (const auto& [name, tensor] : HuggingFaceTensors(parameters)) {
@@ -38,7 +45,7 @@ NamedTensor& Find(std::vector<NamedTensor>& tensors, const std::string& name) {
 }
 
 TEST(ParametersTest, EveryTensorIsAViewOfOneBuffer) {
-  Parameters parameters = MakeParameters(SmallConfig(), at::kFloat);
+  Parameters parameters = MakeParameters(FullConfig(), at::kFloat);
   EXPECT_EQ(parameters.flat.numel() % kFlatMultiple, 0);
   int64_t count = 0;
   for (const auto& [name, tensor] : HuggingFaceTensors(parameters)) {
@@ -51,8 +58,8 @@ TEST(ParametersTest, EveryTensorIsAViewOfOneBuffer) {
   EXPECT_LT(parameters.flat.numel() - count, kFlatMultiple);
 }
 
-TEST(ParametersTest, MatricesDecayAndNormsDoNot) {
-  Parameters parameters = MakeParameters(SmallConfig(), at::kFloat);
+TEST(ParametersTest, MatricesDecayNormsAndBiasesDoNot) {
+  Parameters parameters = MakeParameters(FullConfig(), at::kFloat);
   for (const auto& [begin, end] : parameters.decayed) {
     parameters.flat.narrow(0, begin, end - begin).fill_(1);
   }
@@ -63,9 +70,10 @@ TEST(ParametersTest, MatricesDecayAndNormsDoNot) {
 }
 
 TEST(ParametersTest, LoadsWhatItNames) {
-  Parameters source = MakeParameters(SmallConfig(), at::kFloat);
+  Parameters source = MakeParameters(FullConfig(), at::kFloat);
   InitializeRandomly(7, source);
-  Parameters target = MakeParameters(SmallConfig(), at::kDouble);
+  source.layers[1].qkv.bias.copy_(at::arange(32));
+  Parameters target = MakeParameters(FullConfig(), at::kDouble);
   ASSERT_OK(LoadTensors(HuggingFaceTensors(source), target));
   EXPECT_TRUE(at::equal(source.flat, target.flat.to(at::kFloat)));
 }
@@ -77,39 +85,99 @@ TEST(ParametersTest, QueriesKeysAndValuesAreRowsOfOneMatrix) {
   Find(tensors, "model.layers.1.mlp.up_proj.weight").second.fill_(5);
   ASSERT_OK(LoadTensors(tensors, parameters));
   const LayerParameters& layer = parameters.layers[1];
-  EXPECT_EQ(layer.qkv.narrow(0, 16, 8).min().item<float>(), 3);
-  EXPECT_EQ(layer.qkv.sum().item<float>(), 3 * 8 * 8);
-  EXPECT_EQ(layer.gate_up.narrow(0, 12, 12).min().item<float>(), 5);
-  EXPECT_EQ(layer.gate_up.sum().item<float>(), 5 * 12 * 8);
+  EXPECT_EQ(layer.qkv.weight.narrow(0, 16, 8).min().item<float>(), 3);
+  EXPECT_EQ(layer.qkv.weight.sum().item<float>(), 3 * 8 * 8);
+  EXPECT_EQ(layer.gate_up.weight.narrow(0, 12, 12).min().item<float>(), 5);
+  EXPECT_EQ(layer.gate_up.weight.sum().item<float>(), 5 * 12 * 8);
 }
 
-TEST(ParametersTest, RefusesMissingUnknownRepeatedAndMisshapenTensors) {
-  Parameters parameters = MakeParameters(SmallConfig(), at::kFloat);
-  const std::vector<NamedTensor> whole = Copies(parameters);
-  std::vector<NamedTensor> tensors(whole.begin() + 1, whole.end());
-  EXPECT_THAT(LoadTensors(tensors, parameters),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       HasSubstr("model.embed_tokens.weight")));
-  tensors = whole;
-  tensors.emplace_back("model.layers.2.mlp.up_proj.weight",
-                       whole.front().second);
-  EXPECT_THAT(LoadTensors(tensors, parameters),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       HasSubstr("model.layers.2.mlp.up_proj.weight")));
-  tensors = whole;
-  tensors.push_back(whole.front());
-  EXPECT_THAT(LoadTensors(tensors, parameters),
-              StatusIs(absl::StatusCode::kInvalidArgument));
-  tensors = whole;
+TEST(ParametersTest, ALayersTensorsFollowOneAnotherInTheBuffer) {
+  const Parameters parameters = MakeParameters(FullConfig(), at::kFloat);
+  int64_t end = parameters.embedding.numel();
+  for (const LayerParameters& layer : parameters.layers) {
+    for (const at::Tensor& tensor : TensorsOf(layer)) {
+      EXPECT_EQ(tensor.storage_offset(), end);
+      end += tensor.numel();
+    }
+  }
+  EXPECT_EQ(parameters.final_norm.storage_offset(), end);
+}
+
+TEST(ParametersTest, BiasesAreSlicesInTheOrderOfTheirRows) {
+  Parameters parameters = MakeParameters(FullConfig(), at::kFloat);
+  parameters.layers[0].qkv.bias.copy_(at::arange(32));
+  std::vector<NamedTensor> tensors = Copies(parameters);
+  const std::string prefix = "model.layers.0.self_attn.";
+  const auto first = [&](const std::string& name) {
+    return Find(tensors, prefix + name).second[0].item<float>();
+  };
+  EXPECT_EQ(first("q_proj.bias"), 0);
+  EXPECT_EQ(first("k_proj.bias"), 16);
+  EXPECT_EQ(first("v_proj.bias"), 24);
+  EXPECT_EQ(Find(tensors, prefix + "o_proj.bias").second.numel(), 8);
+  EXPECT_EQ(Find(tensors, prefix + "q_norm.weight").second.numel(), 4);
+  EXPECT_EQ(Find(tensors, prefix + "k_norm.weight").second.numel(), 4);
+}
+
+class LoadTensorsTest : public ::testing::Test {
+ protected:
+  void ExpectRefused(const std::vector<NamedTensor>& tensors,
+                     const std::vector<std::string>& parts) {
+    const at::Tensor before = parameters_.flat.clone();
+    const absl::Status status = LoadTensors(tensors, parameters_);
+    for (const std::string& part : parts) {
+      EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument,
+                                   HasSubstr(part)));
+    }
+    EXPECT_TRUE(at::equal(parameters_.flat, before));
+  }
+
+  Parameters parameters_ = MakeParameters(SmallConfig(), at::kFloat);
+  const std::vector<NamedTensor> whole_ = Copies(parameters_);
+};
+
+TEST_F(LoadTensorsTest, NamesWhatIsMissingUnknownOrThereTwice) {
+  ExpectRefused({whole_.begin() + 2, whole_.end()},
+                {"2 missing: model.embed_tokens.weight, "
+                 "model.layers.0.input_layernorm.weight"});
+  std::vector<NamedTensor> tensors = whole_;
+  tensors.emplace_back("model.layers.2.mlp.up_proj.weight", whole_[0].second);
+  tensors.emplace_back("a.weight", whole_[0].second);
+  ExpectRefused(tensors,
+                {"2 unknown: a.weight, model.layers.2.mlp.up_proj.weight"});
+  tensors = whole_;
+  tensors.push_back(whole_.front());
+  ExpectRefused(tensors, {"1 there twice: model.embed_tokens.weight"});
+}
+
+TEST_F(LoadTensorsTest, NamesOtherShapesAndDtypes) {
+  std::vector<NamedTensor> tensors = whole_;
   tensors.front().second = at::zeros({11, 8});
-  EXPECT_THAT(LoadTensors(tensors, parameters),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       HasSubstr("[11, 8], expected [10, 8]")));
-  tensors = whole;
-  tensors.front().second = whole.front().second.to(at::kChar);
-  EXPECT_THAT(LoadTensors(tensors, parameters),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       HasSubstr("not floating point")));
+  ExpectRefused(tensors, {"1 of another shape: model.embed_tokens.weight "
+                          "[11, 8], expected [10, 8]"});
+  tensors = whole_;
+  tensors.front().second = whole_.front().second.to(at::kChar);
+  ExpectRefused(tensors, {"not floating point"});
+}
+
+TEST_F(LoadTensorsTest, NamesEveryDifferenceAtOnce) {
+  std::vector<NamedTensor> tensors = whole_;
+  tensors.erase(tensors.begin());
+  tensors.emplace_back("extra", at::ones({1}));
+  tensors[0].second = at::ones({3});
+  ExpectRefused(tensors,
+                {"model.embed_tokens.weight; 1 unknown: extra; 1 of another"});
+}
+
+TEST_F(LoadTensorsTest, AMessageHasAnEnd) {
+  std::vector<NamedTensor> tensors = whole_;
+  for (int i = 100; i < 150; ++i) {
+    tensors.emplace_back("extra" + std::to_string(i), at::ones({1}));
+  }
+  tensors.emplace_back(std::string(4000, 'z'), at::ones({1}));
+  const std::string message(LoadTensors(tensors, parameters_).message());
+  EXPECT_THAT(message, HasSubstr("extra119 and 31 more"));
+  EXPECT_LT(message.size(), 1000u);
 }
 
 TEST(ParametersTest, IgnoresKnownBuffersAndATiedHead) {
@@ -146,22 +214,22 @@ TEST(ParametersTest, SameSeedGivesTheSameParameters) {
   EXPECT_TRUE(at::equal(a.flat, b.flat));
   EXPECT_FALSE(at::equal(a.flat, c.flat));
   EXPECT_EQ(a.final_norm.min().item<float>(), 1);
-  EXPECT_NEAR(a.layers[0].gate_up.std().item<float>(), 0.02, 0.004);
+  EXPECT_NEAR(a.layers[0].gate_up.weight.std().item<float>(), 0.02, 0.004);
 }
 
 TEST(ParametersTest, GradientsAreViewsOfOneBuffer) {
   Parameters parameters = MakeParameters(SmallConfig(), at::kFloat);
   EnableGradients(parameters);
   for (int i = 0; i < 2; ++i) {
-    (parameters.layers[0].down.sum() + 2 * parameters.final_norm.sum())
+    (parameters.layers[0].down.weight.sum() + 2 * parameters.final_norm.sum())
         .backward();
   }
   EXPECT_EQ(parameters.gradients.sum().item<float>(), 2 * (8 * 12 + 2 * 8));
-  EXPECT_TRUE(
-      parameters.layers[0].down.grad().is_alias_of(parameters.gradients));
+  EXPECT_TRUE(parameters.layers[0].down.weight.grad().is_alias_of(
+      parameters.gradients));
   // An update of the flat buffer is seen by the leaves.
   parameters.flat.fill_(4);
-  EXPECT_EQ(parameters.layers[1].qkv.min().item<float>(), 4);
+  EXPECT_EQ(parameters.layers[1].qkv.weight.min().item<float>(), 4);
 }
 
 TEST(ParametersTest, LoadsAGoldenModel) {

@@ -44,6 +44,11 @@ at::Tensor OneSequence(const at::Tensor& qkv, const AttentionLayout& layout) {
       {length, layout.heads * layout.dim});
 }
 
+at::Tensor PlainLinear(const at::Tensor& x, const LinearParameters& layer) {
+  const at::Tensor y = at::matmul(x, layer.weight.t());
+  return layer.bias.defined() ? y + layer.bias : y;
+}
+
 }  // namespace
 
 std::pair<at::Tensor, at::Tensor> PlainAddNorm(const at::Tensor& residual,
@@ -58,6 +63,22 @@ std::pair<at::Tensor, at::Tensor> PlainAddNorm(const at::Tensor& residual,
 at::Tensor PlainSwiGlu(const at::Tensor& gate_up) {
   const std::vector<at::Tensor> halves = gate_up.chunk(2, -1);
   return at::silu(halves[0]) * halves[1];
+}
+
+at::Tensor PlainHeadNorm(const at::Tensor& qkv, const at::Tensor& query_norm,
+                         const at::Tensor& key_norm, int64_t kv_heads,
+                         double eps) {
+  const at::Tensor heads = qkv.view({qkv.size(0), -1, query_norm.size(0)});
+  const int64_t queries = heads.size(1) - 2 * kv_heads;
+  const auto norm = [&](int64_t first, int64_t count, const at::Tensor& scale) {
+    const at::Tensor x = heads.narrow(1, first, count);
+    return x * at::rsqrt(at::mean(x * x, {-1}, true) + eps) * scale;
+  };
+  return at::cat(
+             {norm(0, queries, query_norm), norm(queries, kv_heads, key_norm),
+              heads.narrow(1, queries + kv_heads, kv_heads)},
+             1)
+      .view(qkv.sizes());
 }
 
 at::Tensor PlainAttention(const at::Tensor& qkv,
@@ -90,12 +111,16 @@ at::Tensor PlainForward(const Parameters& parameters, const at::Tensor& tokens,
   for (const LayerParameters& layer : parameters.layers) {
     std::tie(x, y) =
         PlainAddNorm(x, delta, layer.input_norm, config.rms_norm_eps);
-    y = PlainAttention(at::matmul(y, layer.qkv.t()), layout);
-    delta = at::matmul(y, layer.output.t());
+    y = PlainLinear(y, layer.qkv);
+    if (config.qk_norm) {
+      y = PlainHeadNorm(y, layer.query_norm, layer.key_norm,
+                        config.num_kv_heads, config.rms_norm_eps);
+    }
+    delta = PlainLinear(PlainAttention(y, layout), layer.output);
     std::tie(x, y) =
         PlainAddNorm(x, delta, layer.post_norm, config.rms_norm_eps);
-    y = PlainSwiGlu(at::matmul(y, layer.gate_up.t()));
-    delta = at::matmul(y, layer.down.t());
+    y = PlainSwiGlu(PlainLinear(y, layer.gate_up));
+    delta = PlainLinear(y, layer.down);
   }
   return PlainAddNorm(x, delta, parameters.final_norm, config.rms_norm_eps)
       .second;

@@ -19,6 +19,9 @@ std::pair<at::Tensor, at::Tensor> PlainAddNorm(const at::Tensor& residual,
                                                const at::Tensor& weight,
                                                double eps);
 at::Tensor PlainSwiGlu(const at::Tensor& gate_up);
+at::Tensor PlainHeadNorm(const at::Tensor& qkv, const at::Tensor& query_norm,
+                         const at::Tensor& key_norm, int64_t kv_heads,
+                         double eps);
 at::Tensor PlainAttention(const at::Tensor& qkv, const AttentionLayout& layout);
 
 // [T, H] after the final norm, all rows.

@@ -20,7 +20,7 @@ using testing::StatusIs;
 
 constexpr double kTokenTolerance = 5e-5;
 
-class ScoreTest : public ::testing::TestWithParam<const char*> {};
+class ScoreTest : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(ScoreTest, LogProbsEqualTheReference) {
   const auto directory = GoldenDirectory(GetParam());
@@ -44,15 +44,12 @@ TEST_P(ScoreTest, LogProbsEqualTheReference) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, ScoreTest,
-                         ::testing::Values("llama-tied", "llama-untied"),
-                         [](const auto& model) {
-                           return std::string(model.param) == "llama-tied"
-                                      ? "Tied"
-                                      : "Untied";
-                         });
+                         ::testing::ValuesIn(CausalGoldens()), GoldenTestName);
 
-TEST(RewardsTest, EqualTheReference) {
-  const auto directory = GoldenDirectory("llama-reward");
+class RewardsTest : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(RewardsTest, EqualTheReference) {
+  const auto directory = GoldenDirectory(GetParam());
   ASSERT_OK_AND_ASSIGN(const Parameters parameters,
                        LoadModel(directory, at::kFloat));
   ASSERT_OK_AND_ASSIGN(const Golden golden, ReadGolden(directory));
@@ -65,8 +62,15 @@ TEST(RewardsTest, EqualTheReference) {
   }
 }
 
+INSTANTIATE_TEST_SUITE_P(Models, RewardsTest,
+                         ::testing::ValuesIn(RewardGoldens()), GoldenTestName);
+
+// Without and with what some families have: biases, norms of heads.
+enum class Parts { kPlain, kAll };
+
 // A model whose extents are no multiples of vectors or cache lines.
-Parameters OddModel(Head head) {
+Parameters OddModel(Head head, Parts parts = Parts::kPlain) {
+  const bool all = parts == Parts::kAll;
   Parameters parameters = MakeParameters({.head = head,
                                           .hidden_size = 44,
                                           .intermediate_size = 86,
@@ -75,10 +79,14 @@ Parameters OddModel(Head head) {
                                           .num_kv_heads = 3,
                                           .head_dim = 10,
                                           .vocabulary_size = 211,
-                                          .max_positions = 700},
+                                          .max_positions = 700,
+                                          .qkv_bias = all,
+                                          .output_bias = all,
+                                          .qk_norm = all},
                                          at::kFloat);
   InitializeRandomly(5, parameters);
   parameters.flat.mul_(8);
+  if (all) parameters.flat.add_(0.05);  // so that no bias is 0
   return parameters;
 }
 
@@ -111,8 +119,13 @@ void ExpectSameBits(const ResponseLogProbs& a, const ResponseLogProbs& b) {
   EXPECT_EQ(a.tokens, b.tokens);
 }
 
-TEST(BatchInvarianceTest, RowsScoreTheSameAloneTogetherAndShuffled) {
-  const Parameters parameters = OddModel(Head::kCausalLm);
+class BatchInvarianceTest : public ::testing::TestWithParam<Parts> {};
+
+INSTANTIATE_TEST_SUITE_P(Parts, BatchInvarianceTest,
+                         ::testing::Values(Parts::kPlain, Parts::kAll));
+
+TEST_P(BatchInvarianceTest, RowsScoreTheSameAloneTogetherAndShuffled) {
+  const Parameters parameters = OddModel(Head::kCausalLm, GetParam());
   // More than one internal batch, rows over several tiles.
   std::vector<Ids> rows = RandomRows(40, 120, 11);
   ASSERT_OK_AND_ASSIGN(const auto together, LogProbs(parameters, Views(rows)));
@@ -132,8 +145,8 @@ TEST(BatchInvarianceTest, RowsScoreTheSameAloneTogetherAndShuffled) {
   }
 }
 
-TEST(BatchInvarianceTest, ARowScoresTheSameAtEveryPositionOfATile) {
-  const Parameters parameters = OddModel(Head::kCausalLm);
+TEST_P(BatchInvarianceTest, ARowScoresTheSameAtEveryPositionOfATile) {
+  const Parameters parameters = OddModel(Head::kCausalLm, GetParam());
   const std::vector<Ids> rows = RandomRows(2, 9, 2);
   const Sequence alone[] = {rows[0].View()};
   ASSERT_OK_AND_ASSIGN(const auto expected, LogProbs(parameters, alone));
@@ -148,8 +161,8 @@ TEST(BatchInvarianceTest, ARowScoresTheSameAtEveryPositionOfATile) {
   }
 }
 
-TEST(BatchInvarianceTest, RewardsDoNotDependOnNeighbours) {
-  const Parameters parameters = OddModel(Head::kReward);
+TEST_P(BatchInvarianceTest, RewardsDoNotDependOnNeighbours) {
+  const Parameters parameters = OddModel(Head::kReward, GetParam());
   const std::vector<Ids> rows = RandomRows(280, 30, 4);
   ASSERT_OK_AND_ASSIGN(const auto together, Rewards(parameters, Views(rows)));
   for (size_t i = 0; i < rows.size(); i += 31) {
@@ -180,7 +193,7 @@ TEST(ScoreErrorsTest, NamesTheSequenceThatCannotBeScored) {
       StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("vocabulary")));
   EXPECT_THAT(score({longer, some}),
               StatusIs(absl::StatusCode::kOutOfRange, HasSubstr("sequence 1")));
-  parameters.layers[1].down.view({-1})[5] =
+  parameters.layers[1].down.weight.view({-1})[5] =
       std::numeric_limits<double>::quiet_NaN();
   EXPECT_THAT(score(good),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("sequence 0")));

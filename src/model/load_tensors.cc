@@ -1,0 +1,121 @@
+// LoadTensors of model/parameters.h.
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/name_list.h"
+#include "model/parameter_names.h"
+#include "model/parameters.h"
+
+namespace varalign::model {
+namespace {
+
+// "3 missing: a, b, c", appended where there are any.
+void Append(absl::string_view kind, std::vector<std::string> names,
+            std::string& text) {
+  if (names.empty()) return;
+  const size_t count = names.size();
+  absl::StrAppend(&text, text.empty() ? "" : "; ", count, " ", kind, ": ",
+                  base::ListNames(std::move(names)));
+}
+
+struct Copy {
+  at::Tensor source;
+  at::Tensor target;
+};
+
+// Matches the tensors of files with those of a model.
+class Matching {
+ public:
+  explicit Matching(const Parameters& parameters) : config_(parameters.config) {
+    for (auto& [name, target] : HuggingFaceTensors(parameters)) {
+      targets_.emplace(name, Target{.tensor = target});
+    }
+  }
+
+  void Add(const NamedTensor& source) {
+    const auto& [name, tensor] = source;
+    const auto found = targets_.find(name);
+    if (found != targets_.end()) {
+      if (found->second.is_found) twice_.push_back(name);
+      found->second.is_found = true;
+      AddCopy(name, tensor, found->second.tensor);
+    } else if (IsTiedHead(name)) {
+      tied_head_ = tensor;
+    } else if (!absl::EndsWith(name, "rotary_emb.inv_freq")) {
+      unknown_.push_back(name);
+    }
+  }
+
+  // InvalidArgument lists all differences. To be called once, at the end.
+  absl::StatusOr<std::vector<Copy>> Finish() {
+    Target* embedding = &targets_.find(kEmbeddingName)->second;
+    if (tied_head_.defined() && !embedding->is_found) {
+      embedding->is_found = true;
+      AddCopy(std::string(kLmHeadName), tied_head_, embedding->tensor);
+    }
+    for (const auto& [name, target] : targets_) {
+      if (!target.is_found) missing_.push_back(name);
+    }
+    std::string text;
+    Append("missing", std::move(missing_), text);
+    Append("unknown", std::move(unknown_), text);
+    Append("there twice", std::move(twice_), text);
+    Append("of another shape", std::move(misshaped_), text);
+    Append("not floating point (a quantised model?)", std::move(other_), text);
+    if (text.empty()) return std::move(copies_);
+    return absl::InvalidArgumentError(absl::StrCat(
+        "tensors do not fit config.json, use the files that belong to it: ",
+        text));
+  }
+
+ private:
+  struct Target {
+    at::Tensor tensor;
+    bool is_found = false;
+  };
+
+  bool IsTiedHead(absl::string_view name) const {
+    return name == kLmHeadName && config_.head == Head::kCausalLm &&
+           config_.tie_word_embeddings;
+  }
+
+  void AddCopy(const std::string& name, const at::Tensor& source,
+               const at::Tensor& target) {
+    if (source.sizes() != target.sizes()) {
+      misshaped_.push_back(absl::StrCat(
+          name, " [", absl::StrJoin(source.sizes(), ", "), "], expected [",
+          absl::StrJoin(target.sizes(), ", "), "]"));
+    } else if (!source.is_floating_point()) {
+      other_.push_back(name);
+    } else {
+      copies_.push_back({source, target});
+    }
+  }
+
+  const ModelConfig& config_;
+  absl::flat_hash_map<std::string, Target> targets_;
+  at::Tensor tied_head_;
+  std::vector<Copy> copies_;
+  std::vector<std::string> missing_, unknown_, twice_, misshaped_, other_;
+};
+
+}  // namespace
+
+absl::Status LoadTensors(std::span<const NamedTensor> tensors,
+                         Parameters& parameters) {
+  Matching matching(parameters);
+  for (const NamedTensor& source : tensors) matching.Add(source);
+  absl::StatusOr<std::vector<Copy>> copies = matching.Finish();
+  if (!copies.ok()) return copies.status();
+  const c10::NoGradGuard no_grad;
+  for (Copy& copy : *copies) copy.target.copy_(copy.source);
+  return absl::OkStatus();
+}
+
+}  // namespace varalign::model
