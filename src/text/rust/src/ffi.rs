@@ -3,6 +3,7 @@
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::slice;
+use std::sync::Once;
 
 use crate::template::{Limits, Template};
 use crate::tokenizer_config;
@@ -65,10 +66,17 @@ impl OwnedIds {
     }
 }
 
+/// A panic is told to the caller, and printed by nobody else.
+fn silence_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
+}
+
 unsafe fn guard(
     error: *mut OwnedText,
     body: impl FnOnce() -> Result<(), String>,
 ) -> i32 {
+    silence_panics();
     let (code, message) = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => return OK,
         Ok(Err(message)) => (INVALID, message),
@@ -95,11 +103,17 @@ pub unsafe extern "C" fn varalign_tokens_new(
     out: *mut *mut Tokens,
     error: *mut OwnedText,
 ) -> i32 {
-    guard(error, || {
+    let code = guard(error, || {
         let tokens = Tokens::parse(json.text()?, max_entries)?;
         *out = Box::into_raw(Box::new(tokens));
         Ok(())
-    })
+    });
+    // The tokenizers crate panics on some files that it should refuse.
+    if code == PANIC {
+        INVALID
+    } else {
+        code
+    }
 }
 
 #[no_mangle]
