@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Counts test cases after ctest: count_tests.py REPORT_DIRECTORY.
+"""Counts tests: count_tests.py [--rows FILE] [REPORT_DIRECTORY ...].
 
 ctest runs one entry a binary. A GoogleTest binary also leaves NAME.json with
 its cases; where that is there, its cases count, else the entry counts as one.
 A binary that failed without a failed case (it crashed) counts as one failure.
+FILE holds rows of tools/test that count as one each: NAME, a tab, and passed,
+failed or skipped.
 Prints one line, "N passed, N failed[, N skipped]", and exits 1 on a failure.
 """
+import argparse
 import json
 import pathlib
 import sys
@@ -45,17 +48,41 @@ def count_entry(directory, entry):
     return 1, 0, 0
 
 
+def count_directory(directory):
+    """(name, counts) of each ctest entry; none where ctest did not run, which
+    the row's own line then says."""
+    report = directory / "ctest.xml"
+    if not report.exists():
+        return
+    for entry in ElementTree.parse(report).iter("testcase"):
+        name = entry.get("name")
+        if directory.parent.name != "build":
+            name = f"{directory.parent.name}: {name}"
+        yield name, count_entry(directory, entry)
+
+
+def count_rows(file):
+    order = ("passed", "failed", "skipped")
+    for line in file.read_text().splitlines():
+        name, result = line.split("\t")
+        yield f"row {name}", tuple(int(result == word) for word in order)
+
+
 def main():
-    directory = pathlib.Path(sys.argv[1])
-    totals = [0, 0, 0]
-    failures = []
-    for entry in ElementTree.parse(directory / "ctest.xml").iter("testcase"):
-        counts = count_entry(directory, entry)
-        totals = [a + b for a, b in zip(totals, counts)]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rows", type=pathlib.Path)
+    parser.add_argument("directories", nargs="*", type=pathlib.Path)
+    arguments = parser.parse_args()
+    counted = []
+    for directory in arguments.directories:
+        counted += count_directory(directory)
+    if arguments.rows and arguments.rows.exists():
+        counted += count_rows(arguments.rows)
+    totals = [sum(counts[i] for _, counts in counted) for i in range(3)]
+    for name, counts in counted:
         if counts[1]:
-            failures.append(entry.get("name"))
-    for name in failures:
-        print(f"failed: {name}")
+            print(f"failed: {name}")
     line = f"{totals[0]} passed, {totals[1]} failed"
     if totals[2]:
         line += f", {totals[2]} skipped"

@@ -2,7 +2,9 @@
 # Sourced by tools/quickstart and tools/test:
 #
 #   install_dependencies     Debian packages, libtorch, a Rust tool chain
-#   configure_and_build DIR [TARGET ...]   CMake + Ninja, Release
+#   configure DIR [CMAKE ARGUMENT ...]     CMake for Ninja, Release
+#   build_targets DIR [TARGET ...]
+#   configure_and_build DIR [TARGET ...]
 #
 # Everything is pinned: Debian 12's packages by the release, libtorch and its
 # two companions by version, Rust crates by src/text/rust/Cargo.lock.
@@ -88,20 +90,30 @@ install_dependencies() {
   exec 9>&-
 }
 
-# configure_and_build DIR [TARGET ...]: all targets where none is named.
-configure_and_build() {
+# configure DIR [CMAKE ARGUMENT ...], once. Compiled objects and crates serve
+# every clone of this machine.
+configure() {
   local build=$1
   shift
-  # Compiled objects and crates serve every clone of this machine.
   export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=true
-  if [ ! -e "$build/build.ninja" ]; then
-    say "configuring $build"
-    cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
-      -DVARALIGN_CARGO_TARGET_DIR="$VARALIGN_CACHE/cargo" \
-      >"$build.configure.log" 2>&1 ||
-      { cat "$build.configure.log" >&2; die "cmake failed"; }
-    rm -f "$build.configure.log"
-  fi
+  [ -e "$build/build.ninja" ] && return
+  say "configuring $build"
+  cmake -S . -B "$build" -G Ninja \
+    -DVARALIGN_CARGO_TARGET_DIR="$VARALIGN_CACHE/cargo" "$@" \
+    >"$build.configure.log" 2>&1 ||
+    { cat "$build.configure.log" >&2; die "cmake failed"; }
+  rm -f "$build.configure.log"
+}
+
+# build_targets DIR [TARGET ...]: all of them where none is named.
+build_targets() {
+  local build=$1
+  shift
   say "building $build"
   cmake --build "$build" ${1:+--target "$@"}
+}
+
+configure_and_build() {
+  configure "$1"
+  build_targets "$@"
 }
