@@ -2,8 +2,12 @@
 
 #include <ATen/ATen.h>
 
+#include <chrono>
 #include <deque>
+#include <map>
+#include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -14,6 +18,7 @@
 #include "absl/time/time.h"
 #include "base/exception_boundary.h"
 #include "base/status_macros.h"
+#include "collective/chunks.h"
 #include "collective/rendezvous_store.h"
 #include "collective/ring_process_group.h"
 #include "collective/sigpipe_block.h"
@@ -27,8 +32,14 @@ namespace {
 
 using Backend = c10d::ProcessGroupGloo;
 
-// All messages of a group share one tag: their order tells them apart.
+// All messages of a group share one tag: their order tells them apart. Nothing
+// is ever sent under the other.
 constexpr int kTag = 0;
+constexpr int kWatchTag = 1;
+
+// Gloo closes every connection when a wait times out, so that of a watch must
+// not. Far enough, and no overflow in nanoseconds.
+constexpr std::chrono::hours kWatchTimeout(24 * 365 * 10);
 
 bool IsTimeout(absl::string_view text) {
   return absl::StrContains(text, "Timed out") ||
@@ -50,10 +61,24 @@ absl::Status FromGloo(absl::string_view text, int peer,
 // Point-to-point messages of a c10d::ProcessGroupGloo. Its own collectives are
 // not used: they run on threads that nothing can stop before the timeout,
 // whereas a send or receive can be aborted.
+//
+// When a connection breaks, Gloo tells the messages that queue for it, but not
+// the one that is half written or half read (tcp/pair.cc, signalException):
+// whoever waits for that one would wait for the whole timeout. So each
+// neighbour is watched: a receive that nothing will ever match is always in the
+// queue, a thread waits for it, and its error wakes those who wait for messages
+// of that neighbour. A neighbour may also have left because it was done: what
+// it had sent or received until then counts.
 class GlooLink final : public Link {
  public:
-  GlooLink(c10::intrusive_ptr<Backend> backend, absl::Duration timeout)
-      : timeout_(timeout), backend_(std::move(backend)) {}
+  // `neighbours`: the peers that messages come from and go to.
+  GlooLink(c10::intrusive_ptr<Backend> backend, absl::Duration timeout,
+           const std::set<int>& neighbours)
+      : timeout_(timeout), backend_(std::move(backend)) {
+    const SigpipeBlock block;  // inherited by the threads
+    for (const int peer : neighbours) Watch(peer);
+  }
+  ~GlooLink() override { Close(); }
 
   absl::Status Send(const at::Tensor& segment, int peer) override {
     return Post(kSends, peer, [&] {
@@ -76,20 +101,16 @@ class GlooLink final : public Link {
     return absl::OkStatus();
   }
 
-  void Abort() override {
-    absl::MutexLock lock(&mutex_);
-    aborted_ = true;
-    for (const auto& messages : messages_) {
-      for (const Message& message : messages) message.work->abort();
-    }
-  }
+  void Abort() override { End(absl::AbortedError("Abort was called")); }
 
   void Close() override {
     const SigpipeBlock block;
+    End(absl::AbortedError("the link is closed"));
+    for (Watcher& watcher : watchers_) watcher.work->abort();
+    for (Watcher& watcher : watchers_) watcher.thread.join();
     Messages dropped[2];
     {
       absl::MutexLock lock(&mutex_);
-      aborted_ = true;
       dropped[kSends].swap(messages_[kSends]);
       dropped[kReceives].swap(messages_[kReceives]);
     }
@@ -97,6 +118,7 @@ class GlooLink final : public Link {
     // connections, whose end the peers notice.
     dropped[kSends].clear();
     dropped[kReceives].clear();
+    watchers_.clear();
     backend_.reset();
   }
 
@@ -107,9 +129,56 @@ class GlooLink final : public Link {
   };
   using Messages = std::deque<Message>;
   enum Direction { kSends, kReceives };
+  struct Watcher {
+    at::Tensor byte;  // never written
+    c10::intrusive_ptr<c10d::Work> work;
+    std::thread thread;
+  };
 
-  static absl::Status Aborted() {
-    return absl::AbortedError("Abort was called");
+  // REQUIRES: in the constructor. A connection that broke meanwhile ends the
+  // link.
+  void Watch(int peer) {
+    Watcher watcher;
+    try {
+      watcher.byte = at::empty({1}, at::kByte);
+      std::vector<at::Tensor> tensors = {watcher.byte};
+      watcher.work = backend_->recv(tensors, peer, kWatchTag);
+    } catch (const std::exception& error) {
+      return Lose(peer, FromGloo(error.what(), peer, timeout_));
+    }
+    watcher.thread = std::thread([this, peer, work = watcher.work] {
+      try {
+        work->wait(kWatchTimeout);  // or until Close aborts it
+      } catch (const std::exception& error) {
+        Lose(peer, FromGloo(error.what(), peer, timeout_));
+      }
+    });
+    watchers_.push_back(std::move(watcher));
+  }
+
+  void Lose(int peer, const absl::Status& reason) ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    if (!lost_.emplace(peer, reason).second) return;
+    for (const auto& messages : messages_) {
+      for (const Message& message : messages) {
+        if (message.peer == peer) message.work->abort();
+      }
+    }
+  }
+
+  // The first reason stands. Wakes whoever waits for a message.
+  void End(const absl::Status& reason) ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    if (!end_.ok()) return;
+    end_ = reason;
+    for (const auto& messages : messages_) {
+      for (const Message& message : messages) message.work->abort();
+    }
+  }
+
+  absl::Status end() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    return end_;
   }
 
   bool HasSends() const ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -121,7 +190,7 @@ class GlooLink final : public Link {
   template <typename Start>
   absl::Status Post(Direction direction, int peer, const Start& start)
       ABSL_LOCKS_EXCLUDED(mutex_) {
-    if (backend_ == nullptr) return Aborted();
+    RETURN_IF_ERROR(end());
     const SigpipeBlock block;
     Message message = {nullptr, peer};
     try {
@@ -130,7 +199,7 @@ class GlooLink final : public Link {
       return FromGloo(error.what(), peer, timeout_);
     }
     absl::MutexLock lock(&mutex_);
-    if (aborted_) message.work->abort();
+    if (!end_.ok() || lost_.count(peer) > 0) message.work->abort();
     messages_[direction].push_back(std::move(message));
     return absl::OkStatus();
   }
@@ -139,33 +208,52 @@ class GlooLink final : public Link {
     Message oldest;
     {
       absl::MutexLock lock(&mutex_);
-      if (aborted_) return Aborted();
+      RETURN_IF_ERROR(end_);
       oldest = messages_[direction].front();
     }
-    absl::Status status = Await(oldest);
+    RETURN_IF_ERROR(Await(oldest));
     absl::MutexLock lock(&mutex_);
-    if (aborted_) return Aborted();
+    RETURN_IF_ERROR(end_);
     messages_[direction].pop_front();
-    return status;
+    return absl::OkStatus();
   }
 
   absl::Status Await(const Message& message) const {
     try {
-      const bool done =
-          message.work->wait(absl::ToChronoMilliseconds(timeout_));
-      return done ? absl::OkStatus() : Aborted();
+      if (message.work->wait(absl::ToChronoMilliseconds(timeout_))) {
+        return absl::OkStatus();
+      }
+      // Woken by Abort, or because the peer is gone. A second look tells
+      // whether the message is complete all the same.
+      RETURN_IF_ERROR(end());
+      if (message.work->wait(std::chrono::milliseconds(1))) {
+        return absl::OkStatus();
+      }
     } catch (const std::exception& error) {
-      return FromGloo(error.what(), message.peer, timeout_);
+      const absl::Status lost = Lost(message.peer);
+      return lost.ok() ? FromGloo(error.what(), message.peer, timeout_) : lost;
     }
+    RETURN_IF_ERROR(end());
+    RETURN_IF_ERROR(Lost(message.peer));
+    return absl::InternalError("a message was dropped");
+  }
+
+  // Why the peer is gone; ok while it is there.
+  absl::Status Lost(int peer) const ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    const auto found = lost_.find(peer);
+    return found == lost_.end() ? absl::OkStatus() : found->second;
   }
 
   const absl::Duration timeout_;
 
   // Of the thread that issues the verbs.
   c10::intrusive_ptr<Backend> backend_;
+  std::deque<Watcher> watchers_;
 
   mutable absl::Mutex mutex_;
-  bool aborted_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status end_ ABSL_GUARDED_BY(mutex_);  // Abort or Close was called
+  std::map<int, absl::Status> lost_ ABSL_GUARDED_BY(mutex_);  // by peer
   Messages messages_[2] ABSL_GUARDED_BY(mutex_);  // by Direction
 };
 
@@ -215,7 +303,10 @@ absl::StatusOr<std::unique_ptr<ProcessGroup>> MakeGlooProcessGroup(
         base::CatchExceptions([&] { return Connect(options, store); });
     store->Detach();
     RETURN_IF_ERROR(backend.status());
-    link = std::make_unique<GlooLink>(*std::move(backend), options.timeout);
+    const std::set<int> neighbours = {Modulo(options.rank - 1, options.size),
+                                      Modulo(options.rank + 1, options.size)};
+    link = std::make_unique<GlooLink>(*std::move(backend), options.timeout,
+                                      neighbours);
   }
   return std::make_unique<RingProcessGroup>(options.rank, options.size,
                                             std::move(link));

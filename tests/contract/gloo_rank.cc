@@ -1,7 +1,10 @@
-// One rank of gloo_processes_test: gloo_rank DIRECTORY RANK SIZE TIMEOUT_MS.
+// One rank of gloo_processes_test:
 //
-// Reduces over and over until an error comes, leaves its code under the key
-// "code-RANK", and then forms the next generation without the last rank.
+//   gloo_rank DIRECTORY RANK SIZE TIMEOUT_MS MEGABYTES
+//
+// Reduces MEGABYTES over and over until an error comes, leaves its code under
+// the key "code-RANK", and then forms the next generation without the last
+// rank.
 #include <ATen/ATen.h>
 
 #include <filesystem>
@@ -17,8 +20,8 @@
 namespace varalign::collective {
 namespace {
 
-absl::Status Reduce(ProcessGroup& group) {
-  at::Tensor tensor = at::ones({4 << 20}, at::kFloat);
+absl::Status Reduce(int64_t megabytes, ProcessGroup& group) {
+  at::Tensor tensor = at::ones({megabytes << 18}, at::kFloat);
   RETURN_IF_ERROR(group.AllReduceSum(tensor));
   return tensor.eq(group.size()).all().item<bool>()
              ? absl::OkStatus()
@@ -26,15 +29,18 @@ absl::Status Reduce(ProcessGroup& group) {
 }
 
 absl::Status Run(const std::filesystem::path& directory,
-                 const GroupOptions& options) {
+                 const GroupOptions& options, int64_t megabytes) {
   DirectoryRendezvous results(directory / "results");
   DirectoryRendezvous first(directory / "generation-1");
   ASSIGN_OR_RETURN(std::unique_ptr<ProcessGroup> group,
                    MakeProcessGroup(Backend::kGloo, options, first));
-  absl::Status status = Reduce(*group);
+  at::Tensor numbers = at::zeros({megabytes << 18}, at::kFloat);
+  absl::Status status = Reduce(megabytes, *group);
   RETURN_IF_ERROR(
       results.Set(absl::StrCat("ready-", options.rank), status.ToString()));
-  while (status.ok()) status = Reduce(*group);
+  // Nothing else from here on: a peer that dies does so in the middle of it.
+  while (status.ok()) status = group->AllReduceSum(numbers);
+  numbers.reset();
   group.reset();
   RETURN_IF_ERROR(results.Set(absl::StrCat("code-", options.rank),
                               absl::StatusCodeToString(status.code())));
@@ -44,21 +50,23 @@ absl::Status Run(const std::filesystem::path& directory,
   fewer.timeout = absl::Seconds(60);
   DirectoryRendezvous second(directory / "generation-2");
   ASSIGN_OR_RETURN(group, MakeProcessGroup(Backend::kGloo, fewer, second));
-  for (int i = 0; i < 3; ++i) RETURN_IF_ERROR(Reduce(*group));
+  for (int i = 0; i < 3; ++i) RETURN_IF_ERROR(Reduce(megabytes, *group));
   return group->Barrier();
 }
 
 int Main(char** argv) {
   GroupOptions options;
   int timeout_ms = 0;
+  int64_t megabytes = 0;
   if (!absl::SimpleAtoi(argv[2], &options.rank) ||
       !absl::SimpleAtoi(argv[3], &options.size) ||
-      !absl::SimpleAtoi(argv[4], &timeout_ms)) {
+      !absl::SimpleAtoi(argv[4], &timeout_ms) ||
+      !absl::SimpleAtoi(argv[5], &megabytes)) {
     return 2;
   }
   options.timeout = absl::Milliseconds(timeout_ms);
   const absl::Status status =
-      base::CatchExceptions([&] { return Run(argv[1], options); });
+      base::CatchExceptions([&] { return Run(argv[1], options, megabytes); });
   if (!status.ok()) fprintf(stderr, "%s\n", status.ToString().c_str());
   return status.ok() ? 0 : 1;
 }
@@ -67,5 +75,5 @@ int Main(char** argv) {
 }  // namespace varalign::collective
 
 int main(int argc, char** argv) {
-  return argc == 5 ? varalign::collective::Main(argv) : 2;
+  return argc == 6 ? varalign::collective::Main(argv) : 2;
 }

@@ -199,6 +199,24 @@ TEST(GlooGroupTest, ItsThreadsOutliveAWriteToALostPeer) {
   EXPECT_GE(started, 2);
 }
 
+// Who is done closes its connections while others still look at what it sent.
+TEST(GlooGroupTest, ARankMayLeaveAsSoonAsItIsDone) {
+  for (int round = 0; round < 60; ++round) {
+    Groups groups = GlooGroups(2 + round % 2, kLong);
+    for (const absl::Status& status :
+         OnEveryRank(static_cast<int>(groups.size()), [&](int rank) {
+           auto& group = groups[static_cast<size_t>(rank)];
+           at::Tensor tensor = at::ones({1 + 40000 * (round % 4)});
+           absl::Status done =
+               round % 5 == 0 ? group->Barrier() : group->AllReduceSum(tensor);
+           group.reset();
+           return done;
+         })) {
+      ASSERT_THAT(status, IsOk()) << "round " << round;
+    }
+  }
+}
+
 TEST(GlooGroupTest, ARankThatNeverComesIsADeadline) {
   MemoryRendezvous rendezvous;
   EXPECT_THAT(MakeGlooProcessGroup({.rank = 0, .size = 2, .timeout = kShort},
