@@ -55,6 +55,9 @@ int32_t varalign_tokens_new(VaralignTextView json, size_t max_entries,
 void varalign_tokens_free(VaralignTokens* tokens);
 /* Largest id + 1, added tokens included. */
 uint32_t varalign_tokens_vocabulary_size(const VaralignTokens* tokens);
+/* Texts of the special tokens that were added, as a JSON list. */
+int32_t varalign_tokens_special_texts(const VaralignTokens* tokens,
+                                      VaralignText* out, VaralignText* error);
 int32_t varalign_tokens_id(const VaralignTokens* tokens, VaralignTextView token,
                            uint32_t* out, VaralignText* error);
 int32_t varalign_tokens_encode(const VaralignTokens* tokens,

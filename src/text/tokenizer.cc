@@ -1,5 +1,6 @@
 #include "text/tokenizer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -51,6 +52,27 @@ std::optional<uint32_t> IdOf(const VaralignTokens* tokens,
   return std::nullopt;
 }
 
+// Of the tokens that were added as special, and of those that the model names.
+absl::StatusOr<std::vector<std::string>> SpecialTexts(
+    const VaralignTokens* tokens, const ModelText& text) {
+  VaralignText out{};
+  VaralignText error{};
+  const int32_t code = varalign_tokens_special_texts(tokens, &out, &error);
+  if (code != VARALIGN_TEXT_OK) {
+    return ForeignStatus(code, "special tokens", error);
+  }
+  ASSIGN_OR_RETURN(const base::Json list, base::ParseJson(Take(out)));
+  auto texts = list.get<std::vector<std::string>>();
+  for (const char* name : {"bos_token", "eos_token", "pad_token"}) {
+    const std::optional<std::string> token = text.token(name);
+    if (IdOf(tokens, token).has_value()) texts.push_back(*token);
+  }
+  std::erase(texts, "");
+  std::sort(texts.begin(), texts.end());
+  texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
+  return texts;
+}
+
 base::Json MessagesJson(std::span<const Message> messages) {
   base::Json list = base::Json::array();
   for (const Message& message : messages) {
@@ -72,6 +94,8 @@ struct Tokenizer::State {
   std::string template_sha256;
   std::optional<uint32_t> bos_id;
   std::optional<uint32_t> eos_id;
+  std::optional<uint32_t> pad_id;
+  std::vector<std::string> special_texts;
 };
 
 Tokenizer::Tokenizer(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -97,6 +121,8 @@ absl::StatusOr<Tokenizer> Tokenizer::Load(const std::filesystem::path& model) {
   const VaralignTokens* tokens = state->tokens.get();
   state->bos_id = IdOf(tokens, state->text.token("bos_token"));
   state->eos_id = IdOf(tokens, state->text.token("eos_token"));
+  state->pad_id = IdOf(tokens, state->text.token("pad_token"));
+  ASSIGN_OR_RETURN(state->special_texts, SpecialTexts(tokens, state->text));
   return Tokenizer(std::move(state));
 }
 
@@ -147,6 +173,10 @@ uint32_t Tokenizer::vocabulary_size() const {
 }
 std::optional<uint32_t> Tokenizer::bos_id() const { return state_->bos_id; }
 std::optional<uint32_t> Tokenizer::eos_id() const { return state_->eos_id; }
+std::optional<uint32_t> Tokenizer::pad_id() const { return state_->pad_id; }
+const std::vector<std::string>& Tokenizer::special_texts() const {
+  return state_->special_texts;
+}
 bool Tokenizer::has_chat_template() const {
   return state_->text.chat_template.has_value();
 }

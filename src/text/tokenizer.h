@@ -44,6 +44,10 @@ class Tokenizer {
   uint32_t vocabulary_size() const;
   std::optional<uint32_t> bos_id() const;
   std::optional<uint32_t> eos_id() const;
+  std::optional<uint32_t> pad_id() const;
+  // Texts that become a special token wherever they stand: those that were
+  // added as special, and the three above. Sorted.
+  const std::vector<std::string>& special_texts() const;
 
   // InvalidArgument with the template's own message if it raises or is refused
   // (64 KiB, fuel 10^6, output 16 MiB). REQUIRES: has_chat_template(), or

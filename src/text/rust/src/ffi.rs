@@ -131,6 +131,19 @@ pub unsafe extern "C" fn varalign_tokens_vocabulary_size(
 }
 
 #[no_mangle]
+pub unsafe extern "C" fn varalign_tokens_special_texts(
+    tokens: *const Tokens,
+    out: *mut OwnedText,
+    error: *mut OwnedText,
+) -> i32 {
+    guard(error, || {
+        let texts = serde_json::json!((*tokens).special_texts());
+        *out = OwnedText::from(texts.to_string());
+        Ok(())
+    })
+}
+
+#[no_mangle]
 pub unsafe extern "C" fn varalign_tokens_id(
     tokens: *const Tokens,
     token: TextView,

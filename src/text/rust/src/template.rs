@@ -2,7 +2,6 @@
 //! trimmed blocks, `raise_exception`, `strftime_now`, Python's `tojson`, loop
 //! controls, and the `generation` block as plain text.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io;
 
@@ -12,6 +11,7 @@ use minijinja::{context, Environment, Error, ErrorKind, State};
 use minijinja_contrib::pycompat::unknown_method_callback;
 
 use crate::python_text::{json_of, str_of, JsonStyle};
+use crate::tags;
 
 const NAME: &str = "chat_template";
 
@@ -35,14 +35,19 @@ impl Template {
         environment
             .set_formatter(|out, _, value| Ok(out.write_str(&str_of(value)?)?));
         environment.add_function("raise_exception", raise_exception);
+        environment.add_function(tags::LOOPED, looped);
         environment.add_filter("tojson", to_json);
+        environment.add_filter("indent", indent);
+        environment.add_filter("int", int);
+        environment.add_filter("float", float);
+        environment.add_filter("escape", escape);
+        environment.add_filter("e", escape);
         environment.add_filter("string", |value: &Value| str_of(value));
         environment.add_test("iterable", is_iterable);
         // Jinja2 reads every line end as a plain newline.
         let source = source.replace("\r\n", "\n").replace('\r', "\n");
-        let source = plain_generation_blocks(&source).into_owned();
         environment
-            .add_template_owned(NAME, source)
+            .add_template_owned(NAME, tags::rewrite(&source))
             .map_err(|e| describe(&e))?;
         Ok(Template { environment, output_bytes: limits.output_bytes })
     }
@@ -86,33 +91,14 @@ fn describe(error: &Error) -> String {
     text
 }
 
-/// transformers marks the tokens of `{% generation %}` blocks for masks of its
-/// own; the text is that of the block. `if true` keeps the whitespace rules.
-fn plain_generation_blocks(source: &str) -> Cow<'_, str> {
-    if !source.contains("generation") {
-        return Cow::Borrowed(source);
-    }
-    let mut out = String::with_capacity(source.len() + 16);
-    let mut rest = source;
-    while let Some(start) = rest.find("{%") {
-        out.push_str(&rest[..start + 2]);
-        rest = &rest[start + 2..];
-        let Some(end) = rest.find("%}") else { break };
-        let tag = &rest[..end];
-        match tag.trim_matches(|c: char| c.is_whitespace() || "+-".contains(c))
-        {
-            "generation" => {
-                out.push_str(&tag.replace("generation", " if true "))
-            }
-            "endgeneration" => {
-                out.push_str(&tag.replace("endgeneration", " endif "));
-            }
-            _ => out.push_str(tag),
+/// What a loop goes over. As in Python, None is nothing to go over.
+fn looped(items: Value) -> Result<Value, Error> {
+    match items.kind() {
+        ValueKind::None => {
+            Err(Error::new(ErrorKind::InvalidOperation, "None is not iterable"))
         }
-        rest = &rest[end..];
+        _ => Ok(items),
     }
-    out.push_str(rest);
-    Cow::Owned(out)
 }
 
 fn raise_exception(message: &str) -> Result<Value, Error> {
@@ -151,6 +137,75 @@ fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
         sort_keys: sort_keys.unwrap_or(false),
     };
     json_of(value, &style)
+}
+
+/// Jinja2's `indent(width=4, first=False, blank=False)`: unlike minijinja's it
+/// keeps a line end at the end.
+fn indent(
+    text: String,
+    width: Option<Value>,
+    first: Option<bool>,
+    blank: Option<bool>,
+    options: Kwargs,
+) -> Result<String, Error> {
+    let width = width.or(options.get("width")?);
+    let first = first.or(options.get("first")?).unwrap_or(false);
+    let blank = blank.or(options.get("blank")?).unwrap_or(false);
+    options.assert_all_used()?;
+    let margin = match width {
+        None => " ".repeat(4),
+        Some(width) => match width.as_str() {
+            Some(margin) => margin.to_owned(),
+            None => " ".repeat(usize::try_from(width)?.min(1 << 10)),
+        },
+    };
+    let mut out = String::new();
+    for (i, line) in text.split('\n').enumerate() {
+        if i > 0 {
+            out.push('\n');
+        }
+        if (i == 0 && first) || (i > 0 && (blank || !line.is_empty())) {
+            out.push_str(&margin);
+        }
+        out.push_str(line);
+    }
+    Ok(out)
+}
+
+/// Jinja2's `int(default=0)`: of what is no number, the default.
+fn int(value: &Value, default: Option<i64>) -> Value {
+    float_of(value).map_or(default.unwrap_or(0), |x| x.trunc() as i64).into()
+}
+
+/// Jinja2's `float(default=0.0)`.
+fn float(value: &Value, default: Option<f64>) -> Value {
+    float_of(value).or(default).unwrap_or(0.0).into()
+}
+
+fn float_of(value: &Value) -> Option<f64> {
+    match value.as_str() {
+        Some(text) => text.trim().parse().ok(),
+        None => f64::try_from(value.clone()).ok(),
+    }
+}
+
+/// With the entities that Python's markupsafe writes.
+fn escape(value: &Value) -> Result<Value, Error> {
+    if value.is_safe() {
+        return Ok(value.clone());
+    }
+    let mut out = String::new();
+    for c in str_of(value)?.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&#34;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    Ok(Value::from_safe_string(out))
 }
 
 /// As in Python, a string is iterable and None is not.

@@ -2,9 +2,14 @@
 
 use tokenizers::Tokenizer;
 
+use crate::cuts::Cuts;
+use crate::part_cache::PartCache;
+
 pub struct Tokens {
     tokenizer: Tokenizer,
     vocabulary_size: u32,
+    cuts: Option<Cuts>,
+    parts: PartCache,
 }
 
 impl Tokens {
@@ -24,10 +29,29 @@ impl Tokens {
         }
         let largest = vocabulary.values().max();
         let vocabulary_size = largest.map_or(0, |id| id.saturating_add(1));
-        Ok(Tokens { tokenizer, vocabulary_size })
+        let cuts = Cuts::of(&tokenizer);
+        let parts = PartCache::new();
+        Ok(Tokens { tokenizer, vocabulary_size, cuts, parts })
     }
 
     pub fn encode(
+        &self,
+        text: &str,
+        add_special_tokens: bool,
+    ) -> Result<Vec<u32>, String> {
+        let Some(cuts) = self.cuts.as_ref().filter(|_| !add_special_tokens)
+        else {
+            return self.encode_whole(text, add_special_tokens);
+        };
+        let mut ids = Vec::with_capacity(text.len() / 3);
+        for part in cuts.parts(text) {
+            self.parts
+                .append(part, &mut ids, |p| self.encode_whole(p, false))?;
+        }
+        Ok(ids)
+    }
+
+    fn encode_whole(
         &self,
         text: &str,
         add_special_tokens: bool,
@@ -51,6 +75,18 @@ impl Tokens {
 
     pub fn id_of(&self, token: &str) -> Option<u32> {
         self.tokenizer.token_to_id(token)
+    }
+
+    /// Texts of the tokens that no message may hold.
+    pub fn special_texts(&self) -> Vec<String> {
+        let added = self.tokenizer.get_added_tokens_decoder();
+        let mut texts: Vec<String> = added
+            .into_values()
+            .filter(|token| token.special)
+            .map(|token| token.content)
+            .collect();
+        texts.sort();
+        texts
     }
 
     pub fn vocabulary_size(&self) -> u32 {
