@@ -26,6 +26,7 @@ namespace fs = std::filesystem;
 constexpr size_t kBatchRows = 512;
 // A batch of long rows is closed early: between batches one can be stopped.
 constexpr size_t kBatchBytes = 1u << 20;
+constexpr size_t kRowsShown = 3;
 constexpr char kRejectedFile[] = "rejected.jsonl";
 
 // A directory beside the one to come, removed unless it takes that one's place.
@@ -160,6 +161,12 @@ class Preparation {
     result_.num_responses = manifest.num_rows();
     result_.num_tokens = manifest.num_tokens();
     if (rejected_.any()) result_.rejected_file = kRejectedFile;
+    for (const InspectedRow& row : first_rows_) {
+      ASSIGN_OR_RETURN(
+          std::string text,
+          InspectedText(row, encoders_[0]->tokenizer(), options_.marks));
+      result_.shown.push_back(std::move(text));
+    }
     return std::move(result_);
   }
 
@@ -215,7 +222,15 @@ class Preparation {
     }
     result_.num_truncated += row.truncated ? 1 : 0;
     result_.num_unstable += row.num_unstable;
+    KeepToShow(row.example);
     return writer_.Add(row.example);
+  }
+
+  void KeepToShow(const data::NewExample& example) {
+    for (const data::NewRow& row : example.rows) {
+      if (first_rows_.size() == kRowsShown) return;
+      first_rows_.push_back({first_rows_.size(), example.prompt, row.response});
+    }
   }
 
   absl::Status SetAside(const fs::path& file, const data::SourceLine& line,
@@ -262,6 +277,7 @@ class Preparation {
   base::Progress progress_;
   std::optional<data::RowFormat> format_;
   PrepareResult result_;
+  std::vector<InspectedRow> first_rows_;
   std::string first_reason_;
 };
 

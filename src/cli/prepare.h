@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "base/json.h"
 #include "base/progress.h"
+#include "cli/inspect_rows.h"
 #include "data/row_columns.h"
 #include "data/row_format.h"
 
@@ -34,6 +35,7 @@ struct PrepareOptions {
   enum class Boundary { kCount, kReject };
   Boundary boundary = Boundary::kCount;
   uint32_t num_threads = 1;
+  Marks marks = Marks::kBrackets;  // of PrepareResult::shown
   base::ProgressScreen progress = base::ProgressScreen::kNone;
   // Asked between batches of rows; true ends the work with Cancelled.
   std::function<bool()> stop = [] { return false; };
@@ -53,6 +55,8 @@ struct PrepareResult {
   uint64_t num_unstable = 0;           // responses, see Boundary
   uint64_t num_tokens = 0;
   std::optional<std::filesystem::path> rejected_file;
+  // The first three rows as they are trained on, see InspectedText.
+  std::vector<std::string> shown;
 };
 
 // The data set appears at `out` whole, or not at all.

@@ -33,9 +33,10 @@ absl::StatusOr<RenderedExample> RenderByTemplate(
     ASSIGN_OR_RETURN(const std::string whole,
                      tokenizer.RenderChat(messages, false));
     // A template may write past turns in another way than the one to come.
-    rendered.responses.push_back(whole.starts_with(rendered.prompt)
-                                     ? whole.substr(rendered.prompt.size())
-                                     : response.text);
+    const bool goes_on = whole.starts_with(rendered.prompt);
+    rendered.rewritten |= !goes_on;
+    rendered.responses.push_back(goes_on ? whole.substr(rendered.prompt.size())
+                                         : response.text);
   }
   return rendered;
 }
@@ -85,23 +86,17 @@ absl::StatusOr<ExampleEncoder> ExampleEncoder::Load(
                      "tokenizer_config.json: ",
                      model.string()));
   }
-  encoder.eos_id_ = *loaded.eos_id();
-  encoder.vocabulary_size_ = loaded.vocabulary_size();
+  ASSIGN_OR_RETURN(encoder.control_, text::ReadControlTokens(model, loaded));
+  const text::ControlTokens& control = encoder.control_;
+  encoder.rules_ = {.vocabulary_size = loaded.vocabulary_size(),
+                    .bos = control.bos,
+                    .begins_with_bos = control.adds_bos,
+                    .bos_may_repeat = control.bos_repeats,
+                    .ends = control.ends,
+                    .padding = control.padding};
   RETURN_IF_ERROR(encoder.ReadConfig(model));
   if (max_length.has_value()) encoder.max_length_ = *max_length;
-
-  ASSIGN_OR_RETURN(const std::vector<uint32_t> specials,
-                   loaded.Encode("", true));
-  if (!specials.empty() && specials.front() == loaded.bos_id()) {
-    encoder.added_bos_ = specials.front();
-  }
   ASSIGN_OR_RETURN(encoder.puts_space_first_, encoder.PutsSpaceFirst());
-  for (const auto& id : {loaded.bos_id(), loaded.eos_id()}) {
-    if (!id.has_value()) continue;
-    const uint32_t ids[] = {*id};
-    ASSIGN_OR_RETURN(std::string token, loaded.Decode(ids, false));
-    if (!token.empty()) encoder.reserved_.push_back(std::move(token));
-  }
   return encoder;
 }
 
@@ -118,7 +113,8 @@ absl::Status ExampleEncoder::ReadConfig(const std::filesystem::path& model) {
   }
   max_length_ =
       CountIn(*config, "max_position_embeddings").value_or(max_length_);
-  vocabulary_size_ = CountIn(*config, "vocab_size").value_or(vocabulary_size_);
+  rules_.vocabulary_size =
+      CountIn(*config, "vocab_size").value_or(rules_.vocabulary_size);
   return absl::OkStatus();
 }
 
@@ -136,7 +132,7 @@ absl::Status ExampleEncoder::CheckTexts(
   // A plain prompt may have been rendered already.
   if (example.plain_prompt.has_value()) return absl::OkStatus();
   const auto check = [this](const std::string& text) {
-    for (const std::string& token : reserved_) {
+    for (const std::string& token : tokenizer_.special_texts()) {
       if (text.find(token) == std::string::npos) continue;
       return absl::InvalidArgumentError(
           absl::StrCat("the text holds a special token of the model: ", token));
@@ -152,32 +148,6 @@ absl::Status ExampleEncoder::CheckTexts(
   return absl::OkStatus();
 }
 
-absl::Status ExampleEncoder::CheckIds(const std::vector<uint32_t>& ids) const {
-  for (const uint32_t id : ids) {
-    if (id < vocabulary_size_) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat("a token is beyond the model's vocabulary of ",
-                     vocabulary_size_, ": ", id));
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::vector<uint32_t>> ExampleEncoder::EncodePrompt(
-    const std::string& text) const {
-  ASSIGN_OR_RETURN(std::vector<uint32_t> ids, tokenizer_.Encode(text, false));
-  if (added_bos_.has_value()) {
-    if (ids.empty() || ids.front() != *added_bos_) {
-      ids.insert(ids.begin(), *added_bos_);
-    }
-    if (ids.size() > 1 && ids[1] == *added_bos_) {
-      return absl::InvalidArgumentError("the prompt has BOS twice");
-    }
-  }
-  if (ids.empty()) return absl::InvalidArgumentError("the prompt has no token");
-  RETURN_IF_ERROR(CheckIds(ids));
-  return ids;
-}
-
 absl::StatusOr<bool> ExampleEncoder::PutsSpaceFirst() const {
   ASSIGN_OR_RETURN(const std::vector<uint32_t> one,
                    tokenizer_.Encode("a", false));
@@ -187,61 +157,55 @@ absl::StatusOr<bool> ExampleEncoder::PutsSpaceFirst() const {
          one[0] == two[1];
 }
 
-absl::StatusOr<std::vector<uint32_t>> ExampleEncoder::EncodeResponse(
-    const std::string& text) const {
-  std::string_view bare = text;
+absl::StatusOr<std::vector<uint32_t>> ExampleEncoder::EncodeApart(
+    const std::string& response) const {
+  std::string_view bare = response;
   if (puts_space_first_ && bare.starts_with(' ')) bare.remove_prefix(1);
-  ASSIGN_OR_RETURN(std::vector<uint32_t> ids, tokenizer_.Encode(bare, false));
-  const auto end = std::find(ids.begin(), ids.end(), eos_id_);
-  if (end == ids.begin()) {
-    return absl::InvalidArgumentError("the response has no token");
+  return tokenizer_.Encode(bare, false);
+}
+
+// `prompt`: the ids of its text, without a BOS that was put before it.
+absl::Status ExampleEncoder::EncodeResponse(const RenderedExample& rendered,
+                                            size_t k,
+                                            std::span<const uint32_t> prompt,
+                                            EncodedExample& encoded) const {
+  ASSIGN_OR_RETURN(
+      std::vector<uint32_t> ids,
+      tokenizer_.Encode(rendered.prompt + rendered.responses[k], false));
+  const bool begins = ids.size() >= prompt.size() &&
+                      std::equal(prompt.begin(), prompt.end(), ids.begin());
+  if (begins) {
+    ids.erase(ids.begin(), ids.begin() + std::ssize(prompt));
+  } else {
+    ASSIGN_OR_RETURN(ids, EncodeApart(rendered.responses[k]));
   }
-  if (end == ids.end()) ids.push_back(eos_id_);
-  RETURN_IF_ERROR(CheckIds(ids));
-  return ids;
+  if (!begins || rendered.rewritten) ++encoded.num_unstable;
+  const bool ended =
+      std::find_first_of(ids.begin(), ids.end(), control_.ends.begin(),
+                         control_.ends.end()) != ids.end();
+  if (!ended) ids.push_back(control_.ends.front());
+  RETURN_IF_ERROR(data::CheckResponse(rules_, ids));
+  encoded.responses.push_back(std::move(ids));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<EncodedExample> ExampleEncoder::Encode(
     const data::ParsedExample& example) const {
   RETURN_IF_ERROR(CheckTexts(example));
+  ASSIGN_OR_RETURN(const RenderedExample rendered, Render(example));
   EncodedExample encoded;
-  ASSIGN_OR_RETURN(encoded.rendered, Render(example));
-  ASSIGN_OR_RETURN(encoded.prompt, EncodePrompt(encoded.rendered.prompt));
-  for (const std::string& response : encoded.rendered.responses) {
-    ASSIGN_OR_RETURN(std::vector<uint32_t> ids, EncodeResponse(response));
-    encoded.responses.push_back(std::move(ids));
+  ASSIGN_OR_RETURN(encoded.prompt, tokenizer_.Encode(rendered.prompt, false));
+  const bool lacks_bos =
+      control_.adds_bos &&
+      (encoded.prompt.empty() || encoded.prompt.front() != control_.bos);
+  if (lacks_bos) encoded.prompt.insert(encoded.prompt.begin(), *control_.bos);
+  RETURN_IF_ERROR(data::CheckPrompt(rules_, encoded.prompt));
+  const auto text_ids =
+      std::span<const uint32_t>(encoded.prompt).subspan(lacks_bos ? 1 : 0);
+  for (size_t k = 0; k < rendered.responses.size(); ++k) {
+    RETURN_IF_ERROR(EncodeResponse(rendered, k, text_ids, encoded));
   }
   return encoded;
-}
-
-absl::StatusOr<bool> ExampleEncoder::IsStable(const EncodedExample& encoded,
-                                              size_t k) const {
-  ASSIGN_OR_RETURN(
-      const std::vector<uint32_t> whole,
-      tokenizer_.Encode(encoded.rendered.prompt + encoded.rendered.responses[k],
-                        false));
-  // Neither a BOS nor an end token that was added is in the text.
-  std::span<const uint32_t> prompt = encoded.prompt;
-  if (added_bos_.has_value() && whole.front() != *added_bos_) {
-    prompt = prompt.subspan(1);
-  }
-  std::span<const uint32_t> response = encoded.responses[k];
-  if (whole.size() + 1 == prompt.size() + response.size()) {
-    response = response.first(response.size() - 1);
-  }
-  return whole.size() == prompt.size() + response.size() &&
-         std::equal(prompt.begin(), prompt.end(), whole.begin()) &&
-         std::equal(response.rbegin(), response.rend(), whole.rbegin());
-}
-
-absl::StatusOr<uint32_t> ExampleEncoder::CountUnstable(
-    const EncodedExample& encoded) const {
-  uint32_t count = 0;
-  for (size_t k = 0; k < encoded.responses.size(); ++k) {
-    ASSIGN_OR_RETURN(const bool stable, IsStable(encoded, k));
-    if (!stable) ++count;
-  }
-  return count;
 }
 
 v1::TextView ExampleEncoder::View() const {

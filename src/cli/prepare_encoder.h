@@ -5,11 +5,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "data/parsed_example.h"
+#include "data/row_rules.h"
+#include "text/control_tokens.h"
 #include "text/tokenizer.h"
 #include "varalign/v1/dataset.pb.h"
 
@@ -19,23 +22,28 @@ namespace varalign::cli {
 struct RenderedExample {
   std::string prompt;
   std::vector<std::string> responses;
+  // The template renders prompt and responses in another way than the prompt
+  // alone: the responses are the bare texts.
+  bool rewritten = false;
 };
 
 struct EncodedExample {
   std::vector<uint32_t> prompt;                  // with one BOS where there is
   std::vector<std::vector<uint32_t>> responses;  // each with its end token
-  RenderedExample rendered;                      // what they are the ids of
+  uint32_t num_unstable = 0;                     // responses, see below
 };
 
-// Immutable; any thread. Prompt and response are encoded apart:
+// Immutable; any thread. The text of a row:
 //
 //   chat template   prompt = rendering with the generation prompt; response =
 //                   what the rendering with the response adds to it
 //   no template     the transcript "\n\nHuman: ...\n\nAssistant:" and " ..."
 //   plain prompt    both as they stand
 //
-// A response without the end token gets it. Where the tokenizer puts a space
-// before every text, a response that starts with one is encoded without it.
+// The ids of the prompt are those of its text alone. Where they begin the ids
+// of prompt and response together, the response has the rest of these. Else
+// the boundary is unstable: the response is encoded alone too, and counted. A
+// response without an end token gets it. docs/formats/dataset.md says why.
 class ExampleEncoder {
  public:
   // NotFound without a tokenizer; InvalidArgument for a model that names no end
@@ -45,14 +53,12 @@ class ExampleEncoder {
       std::optional<uint32_t> max_length = std::nullopt);
 
   // InvalidArgument with the reason if the example cannot be trained on: the
-  // template refuses it, its text holds special tokens, or a response is empty.
+  // template refuses it, its text holds special tokens, or its ids break a
+  // rule of data/row_rules.h.
   absl::StatusOr<EncodedExample> Encode(
       const data::ParsedExample& example) const;
   absl::StatusOr<RenderedExample> Render(
       const data::ParsedExample& example) const;
-
-  // Responses whose ids would differ if prompt and response were one text.
-  absl::StatusOr<uint32_t> CountUnstable(const EncodedExample& encoded) const;
 
   const text::Tokenizer& tokenizer() const { return tokenizer_; }
   // Most tokens of a prompt with a response.
@@ -64,21 +70,18 @@ class ExampleEncoder {
 
   absl::Status ReadConfig(const std::filesystem::path& model);
   absl::Status CheckTexts(const data::ParsedExample& example) const;
-  absl::StatusOr<std::vector<uint32_t>> EncodePrompt(
-      const std::string& text) const;
-  absl::StatusOr<std::vector<uint32_t>> EncodeResponse(
-      const std::string& text) const;
-  absl::StatusOr<bool> IsStable(const EncodedExample& encoded, size_t k) const;
+  absl::Status EncodeResponse(const RenderedExample& rendered, size_t k,
+                              std::span<const uint32_t> prompt,
+                              EncodedExample& encoded) const;
+  absl::StatusOr<std::vector<uint32_t>> EncodeApart(
+      const std::string& response) const;
   absl::StatusOr<bool> PutsSpaceFirst() const;
-  absl::Status CheckIds(const std::vector<uint32_t>& ids) const;
 
   text::Tokenizer tokenizer_;
+  text::ControlTokens control_;
+  data::RowRules rules_;  // of a row's ids; its length is FitExample's affair
   uint64_t max_length_ = UINT64_MAX;
-  uint32_t vocabulary_size_ = 0;
-  uint32_t eos_id_ = 0;
-  std::optional<uint32_t> added_bos_;  // the tokenizer puts it first by itself
-  bool puts_space_first_ = false;      // the tokenizer, before every text
-  std::vector<std::string> reserved_;  // texts of BOS and end token
+  bool puts_space_first_ = false;  // the tokenizer, before every text
 };
 
 }  // namespace varalign::cli

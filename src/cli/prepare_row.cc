@@ -43,8 +43,7 @@ absl::Status Fill(const data::SourceLine& line,
   ASSIGN_OR_RETURN(FittedExample fitted,
                    FitExample(encoders, std::move(parsed)));
   row.truncated = fitted.num_turns_cut > 0;
-  ASSIGN_OR_RETURN(row.num_unstable,
-                   encoders[0]->CountUnstable(fitted.views[0]));
+  row.num_unstable = fitted.views[0].num_unstable;
   if (row.num_unstable > 0 &&
       options.boundary == PrepareOptions::Boundary::kReject) {
     return absl::InvalidArgumentError(

@@ -51,6 +51,9 @@ absl::StatusOr<PrepareOptions> ReadOptions(const PrepareArguments& arguments) {
   if (arguments.strict) options.boundary = PrepareOptions::Boundary::kReject;
   options.num_threads = std::max(1u, std::thread::hardware_concurrency());
   if (!arguments.quiet) options.progress = arguments.screen;
+  options.marks = arguments.screen == base::ProgressScreen::kTerminal
+                      ? Marks::kColour
+                      : Marks::kBrackets;
   options.stop = [] { return InterruptCount() > 0; };
   return options;
 }
@@ -70,6 +73,9 @@ absl::Status RunPrepare(const PrepareArguments& arguments) {
   if (!arguments.quiet) {
     std::fprintf(stderr, "%s\n",
                  base::StripControl(PrepareVerdict(*result)).c_str());
+    for (const std::string& row : result->shown) {
+      std::fprintf(stderr, "\n%s", row.c_str());
+    }
   }
   if (arguments.json) {
     std::printf("%s\n", base::DumpJson(PrepareJson(*result)).c_str());

@@ -5,6 +5,7 @@
 
 #include "cli/prepare_fit.h"
 #include "tests/cli/byte_model.h"
+#include "tests/testing/test_data.h"
 
 namespace varalign::cli {
 namespace {
@@ -148,8 +149,101 @@ TEST_F(PrepareEncoderTest, IdsBeyondTheModelsVocabularyAreRefused) {
 
 TEST_F(PrepareEncoderTest, BytesAreStableAtTheBoundary) {
   const ExampleEncoder encoder = Load({.chat_template = kAngleTemplate});
-  const auto encoded = encoder.Encode(Chat({{"user", "hi"}}, {"yes", "no"}));
-  EXPECT_EQ(*encoder.CountUnstable(*encoded), 0u);
+  EXPECT_EQ(encoder.Encode(Chat({{"user", "hi"}}, {"yes", "no"}))->num_unstable,
+            0u);
+}
+
+TEST_F(PrepareEncoderTest, RewrittenPastsCountAsUnstable) {
+  const ExampleEncoder encoder =
+      Load({.chat_template = "{{ messages | length }}:"});
+  EXPECT_EQ(encoder.Encode(Chat({{"user", "hi"}}, {"yes", "no"}))->num_unstable,
+            2u);
+}
+
+TEST_F(PrepareEncoderTest, EndTokensOfTheGenerationConfigEndAResponse) {
+  const ByteModel model = {
+      .chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}"};
+  const std::filesystem::path path = directories_.Make("ends", model);
+  directories_.Write("ends/generation_config.json",
+                     R"({"eos_token_id":[257,33]})");
+  const auto encoder = ExampleEncoder::Load(path);
+  ASSERT_TRUE(encoder.ok()) << encoder.status();
+  const auto encoded = encoder->Encode(Chat({{"user", "hi"}}, {"yes!", "no"}));
+  ASSERT_TRUE(encoded.ok()) << encoded.status();
+  EXPECT_EQ(Show(encoded->responses[0]), "yes!");
+  EXPECT_EQ(Show(encoded->responses[1]), "no{E}");
+}
+
+TEST_F(PrepareEncoderTest, TemplateThatWritesBosTwiceIsRefused) {
+  EXPECT_EQ(Encode({.chat_template =
+                        "{{ bos_token }}{{ bos_token }}{% for m in messages %}"
+                        "{{ m.content }}{% endfor %}"},
+                   Chat({{"user", "hi"}}, {"yes"})),
+            "the prompt has BOS twice");
+}
+
+class RealTokenizerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    REQUIRE_TEST_DATA(models, "models");
+    models_ = models;
+  }
+  EncodedExample Encode(const char* model, const data::ParsedExample& example) {
+    const auto encoder = ExampleEncoder::Load(models_ / model);
+    EXPECT_TRUE(encoder.ok()) << encoder.status();
+    auto encoded = encoder->Encode(example);
+    EXPECT_TRUE(encoded.ok()) << encoded.status();
+    return *std::move(encoded);
+  }
+  std::string Decode(const char* model, const std::vector<uint32_t>& ids) {
+    return *text::Tokenizer::Load(models_ / model)->Decode(ids, false);
+  }
+
+  std::filesystem::path models_;
+};
+
+TEST_F(RealTokenizerTest, ResponsesGoOnWhereTheTemplateStops) {
+  const char* model = "smollm2-135m-instruct";
+  const EncodedExample encoded =
+      Encode(model, Chat({{"user", "Hi"}}, {"Hello there.", "I'm here"}));
+  EXPECT_EQ(encoded.num_unstable, 0u);
+  EXPECT_EQ(Decode(model, encoded.responses[0]), "Hello there.<|im_end|>\n");
+  EXPECT_TRUE(
+      Decode(model, encoded.prompt).ends_with("<|im_start|>assistant\n"));
+}
+
+// White space at the start of a response joins the line end of the template.
+TEST_F(RealTokenizerTest, ResponsesThatBeginWithSpacesAreUnstable) {
+  const char* model = "smollm2-135m-instruct";
+  const EncodedExample encoded =
+      Encode(model, Chat({{"user", "Hi"}}, {"Hello", "  spaces"}));
+  EXPECT_EQ(encoded.num_unstable, 1u);
+  EXPECT_EQ(Decode(model, encoded.responses[1]), "  spaces<|im_end|>\n");
+}
+
+TEST_F(RealTokenizerTest, PromptsThatStopInAWordAreUnstableAndEncodedApart) {
+  data::ParsedExample example;
+  example.plain_prompt = "The weath";
+  example.responses.emplace_back().text = "er is fine";
+  const EncodedExample encoded = Encode("smollm2-135m-instruct", example);
+  EXPECT_EQ(encoded.num_unstable, 1u);
+  EXPECT_EQ(Decode("smollm2-135m-instruct", encoded.responses[0]),
+            "er is fine<|im_end|>");
+}
+
+// This tokenizer puts a space before every text, so that a response alone
+// would begin with one that nobody wrote.
+TEST_F(RealTokenizerTest, NoSpaceIsPutBetweenPromptAndResponse) {
+  data::ParsedExample example;
+  example.plain_prompt = "Once upon a time:\n";
+  example.responses.emplace_back().text = "there was a dog";
+  const EncodedExample encoded = Encode("stories260k", example);
+  EXPECT_EQ(encoded.num_unstable, 0u);
+  std::vector<uint32_t> whole = encoded.prompt;
+  whole.insert(whole.end(), encoded.responses[0].begin(),
+               encoded.responses[0].end());
+  EXPECT_EQ(Decode("stories260k", whole),
+            "<s> Once upon a time:\nthere was a dog</s>");
 }
 
 const std::vector<data::Turn> kTurns = {

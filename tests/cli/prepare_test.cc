@@ -74,6 +74,11 @@ TEST_F(PrepareTest, WritesADataSetInTheOrderOfTheRows) {
   const absl::StatusOr<PrepareResult> result = Prepare(options_);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->num_examples, 1500u);
+  EXPECT_THAT(
+      result->shown,
+      ElementsAre("row 0: 24 prompt tokens, 5 in the loss\n<s>\n\nHuman: "
+                  "q0\n\nAssistant:[[ yes</s>]]\n",
+                  HasSubstr("[[ no</s>]]"), HasSubstr("q1")));
   EXPECT_EQ(result->rejected_file, std::nullopt);
   EXPECT_THAT(Left(), ElementsAre("data"));
 
