@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/exit_code.h"
+#include "base/file.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "checkpoint/checkpoint.h"
@@ -21,6 +22,7 @@
 #include "worker/constants.h"
 #include "worker/coordinator_client.h"
 #include "worker/coordinator_rendezvous.h"
+#include "worker/data_gate.h"
 #include "worker/duration.h"
 #include "worker/held_out.h"
 #include "worker/model_setup.h"
@@ -61,6 +63,7 @@ class RankRun {
   absl::Status PrepareAndTrain() {
     RETURN_IF_ERROR(Connect());
     RETURN_IF_ERROR(OpenData());
+    RETURN_IF_ERROR(PassDataGate());
     RETURN_IF_ERROR(OpenModel());
     RETURN_IF_ERROR(JoinGroup());
     RETURN_IF_ERROR(FixConstants());
@@ -71,6 +74,7 @@ class RankRun {
 
   absl::Status Connect();
   absl::Status OpenData();
+  absl::Status PassDataGate();
   absl::Status OpenModel();
   absl::Status JoinGroup();
   absl::Status FixConstants();
@@ -162,6 +166,18 @@ absl::Status RankRun::OpenData() {
                    ChooseScoreSource(config, rule_, dataset_->manifest(),
                                      !flags_.reward_servers.empty()));
   return absl::OkStatus();
+}
+
+// All ranks have the same files; one of them looks.
+absl::Status RankRun::PassDataGate() {
+  if (!is_first()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const DataGate gate,
+                   DataGate::Load(run_.config().model().path()));
+  RETURN_IF_ERROR(gate.Check(*dataset_));
+  if (evaluation_.has_value()) RETURN_IF_ERROR(gate.Check(*evaluation_));
+  ASSIGN_OR_RETURN(const base::Json description, gate.Describe(*dataset_));
+  return base::WriteFileAtomically(fs::path(run_.directory()) / "data.json",
+                                   base::DumpJson(description) + "\n");
 }
 
 absl::Status RankRun::OpenModel() {
