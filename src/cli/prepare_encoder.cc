@@ -164,22 +164,17 @@ absl::StatusOr<std::vector<uint32_t>> ExampleEncoder::EncodeApart(
   return tokenizer_.Encode(bare, false);
 }
 
-// `prompt`: the ids of its text, without a BOS that was put before it.
 absl::Status ExampleEncoder::EncodeResponse(const RenderedExample& rendered,
                                             size_t k,
-                                            std::span<const uint32_t> prompt,
                                             EncodedExample& encoded) const {
-  ASSIGN_OR_RETURN(
-      std::vector<uint32_t> ids,
-      tokenizer_.Encode(rendered.prompt + rendered.responses[k], false));
-  const bool begins = ids.size() >= prompt.size() &&
-                      std::equal(prompt.begin(), prompt.end(), ids.begin());
-  if (begins) {
-    ids.erase(ids.begin(), ids.begin() + std::ssize(prompt));
-  } else {
-    ASSIGN_OR_RETURN(ids, EncodeApart(rendered.responses[k]));
+  const std::string& response = rendered.responses[k];
+  ASSIGN_OR_RETURN(std::optional<std::vector<uint32_t>> behind,
+                   tokenizer_.EncodeBehind(rendered.prompt, response));
+  if (!behind.has_value() || rendered.rewritten) ++encoded.num_unstable;
+  if (!behind.has_value()) {
+    ASSIGN_OR_RETURN(behind, EncodeApart(response));
   }
-  if (!begins || rendered.rewritten) ++encoded.num_unstable;
+  std::vector<uint32_t>& ids = *behind;
   const bool ended =
       std::find_first_of(ids.begin(), ids.end(), control_.ends.begin(),
                          control_.ends.end()) != ids.end();
@@ -200,10 +195,8 @@ absl::StatusOr<EncodedExample> ExampleEncoder::Encode(
       (encoded.prompt.empty() || encoded.prompt.front() != control_.bos);
   if (lacks_bos) encoded.prompt.insert(encoded.prompt.begin(), *control_.bos);
   RETURN_IF_ERROR(data::CheckPrompt(rules_, encoded.prompt));
-  const auto text_ids =
-      std::span<const uint32_t>(encoded.prompt).subspan(lacks_bos ? 1 : 0);
   for (size_t k = 0; k < rendered.responses.size(); ++k) {
-    RETURN_IF_ERROR(EncodeResponse(rendered, k, text_ids, encoded));
+    RETURN_IF_ERROR(EncodeResponse(rendered, k, encoded));
   }
   return encoded;
 }

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -71,7 +70,6 @@ class ExampleEncoder {
   absl::Status ReadConfig(const std::filesystem::path& model);
   absl::Status CheckTexts(const data::ParsedExample& example) const;
   absl::Status EncodeResponse(const RenderedExample& rendered, size_t k,
-                              std::span<const uint32_t> prompt,
                               EncodedExample& encoded) const;
   absl::StatusOr<std::vector<uint32_t>> EncodeApart(
       const std::string& response) const;

@@ -64,6 +64,12 @@ int32_t varalign_tokens_encode(const VaralignTokens* tokens,
                                VaralignTextView text,
                                int32_t add_special_tokens, VaralignIds* out,
                                VaralignText* error);
+/* The ids that `text` adds to those of `before`, no special tokens. *stable is
+ * 0, and *out empty, where the ids of `before` do not begin those of both. */
+int32_t varalign_tokens_encode_behind(const VaralignTokens* tokens,
+                                      VaralignTextView before,
+                                      VaralignTextView text, VaralignIds* out,
+                                      int32_t* stable, VaralignText* error);
 /* Ids that the vocabulary lacks decode to nothing. */
 int32_t varalign_tokens_decode(const VaralignTokens* tokens,
                                const uint32_t* ids, size_t num_ids,

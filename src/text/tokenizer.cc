@@ -73,6 +73,13 @@ absl::StatusOr<std::vector<std::string>> SpecialTexts(
   return texts;
 }
 
+// Copies and frees.
+std::vector<uint32_t> TakeIds(VaralignIds ids) {
+  std::vector<uint32_t> copy(ids.data, ids.data + ids.size);
+  varalign_ids_free(ids);
+  return copy;
+}
+
 base::Json MessagesJson(std::span<const Message> messages) {
   base::Json list = base::Json::array();
   for (const Message& message : messages) {
@@ -134,9 +141,20 @@ absl::StatusOr<std::vector<uint32_t>> Tokenizer::Encode(
       varalign_tokens_encode(state_->tokens.get(), View(text),
                              add_special_tokens ? 1 : 0, &ids, &error);
   if (code != VARALIGN_TEXT_OK) return ForeignStatus(code, "encode", error);
-  std::vector<uint32_t> copy(ids.data, ids.data + ids.size);
-  varalign_ids_free(ids);
-  return copy;
+  return TakeIds(ids);
+}
+
+absl::StatusOr<std::optional<std::vector<uint32_t>>> Tokenizer::EncodeBehind(
+    std::string_view before, std::string_view text) const {
+  VaralignIds ids{};
+  VaralignText error{};
+  int32_t stable = 0;
+  const int32_t code = varalign_tokens_encode_behind(
+      state_->tokens.get(), View(before), View(text), &ids, &stable, &error);
+  if (code != VARALIGN_TEXT_OK) return ForeignStatus(code, "encode", error);
+  std::vector<uint32_t> taken = TakeIds(ids);
+  if (stable == 0) return std::nullopt;
+  return taken;
 }
 
 absl::StatusOr<std::string> Tokenizer::Decode(std::span<const uint32_t> ids,

@@ -37,6 +37,11 @@ class Tokenizer {
   // post-processor (BOS and the like).
   absl::StatusOr<std::vector<uint32_t>> Encode(std::string_view text,
                                                bool add_special_tokens) const;
+  // The ids that `text` adds to those of `before` where both are one text, no
+  // special tokens added. None where the ids of `before` alone do not begin
+  // those of both: a token reaches over the boundary.
+  absl::StatusOr<std::optional<std::vector<uint32_t>>> EncodeBehind(
+      std::string_view before, std::string_view text) const;
   absl::StatusOr<std::string> Decode(std::span<const uint32_t> ids,
                                      bool skip_special_tokens) const;
 

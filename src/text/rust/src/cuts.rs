@@ -84,13 +84,27 @@ impl Cuts {
         })
     }
 
+    /// The part of `text` behind its last cut, as it is to be encoded.
+    pub fn last_part<'a>(&self, text: &'a str) -> &'a str {
+        let bytes = text.as_bytes();
+        let last = (1..bytes.len().saturating_sub(1))
+            .rev()
+            .find(|&i| self.is_cut(bytes, i));
+        match last {
+            None => text,
+            Some(i) => &text[i + usize::from(self.space == Space::Dropped)..],
+        }
+    }
+
     fn next_cut(&self, bytes: &[u8], begin: usize) -> usize {
-        let may = |b: u8| b.is_ascii() && self.beside[usize::from(b)];
         (begin + 1..bytes.len().saturating_sub(1))
-            .find(|&i| {
-                bytes[i] == b' ' && may(bytes[i - 1]) && may(bytes[i + 1])
-            })
+            .find(|&i| self.is_cut(bytes, i))
             .unwrap_or(bytes.len())
+    }
+
+    fn is_cut(&self, bytes: &[u8], i: usize) -> bool {
+        let may = |b: u8| b.is_ascii() && self.beside[usize::from(b)];
+        bytes[i] == b' ' && may(bytes[i - 1]) && may(bytes[i + 1])
     }
 }
 

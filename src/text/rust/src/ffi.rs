@@ -172,6 +172,23 @@ pub unsafe extern "C" fn varalign_tokens_encode(
 }
 
 #[no_mangle]
+pub unsafe extern "C" fn varalign_tokens_encode_behind(
+    tokens: *const Tokens,
+    before: TextView,
+    text: TextView,
+    out: *mut OwnedIds,
+    stable: *mut i32,
+    error: *mut OwnedText,
+) -> i32 {
+    guard(error, || {
+        let ids = (*tokens).encode_behind(before.text()?, text.text()?)?;
+        *stable = i32::from(ids.is_some());
+        *out = OwnedIds::from(ids.unwrap_or_default());
+        Ok(())
+    })
+}
+
+#[no_mangle]
 pub unsafe extern "C" fn varalign_tokens_decode(
     tokens: *const Tokens,
     ids: *const u32,

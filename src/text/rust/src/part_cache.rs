@@ -2,29 +2,55 @@
 //! more, which suits words, whose most frequent come first.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::RwLock;
 
 const SHARDS: usize = 32;
 const ENTRIES: usize = 4096; // a shard
 const BYTES: usize = 48; // of a text
 
-type Shard = RwLock<HashMap<Box<str>, Box<[u32]>>>;
+/// Eight bytes at a time. The table is small and bounded, so that texts made to
+/// collide cost little.
+#[derive(Default)]
+struct WordHasher(u64);
 
-/// Any number of threads.
-pub struct PartCache {
-    hasher: RandomState,
-    shards: Vec<Shard>,
+impl WordHasher {
+    fn mix(&mut self, word: u64) {
+        const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
+        self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(ODD);
+    }
 }
 
-impl PartCache {
-    pub fn new() -> Self {
-        PartCache {
-            hasher: RandomState::new(),
-            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+impl Hasher for WordHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0u8; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.mix(u64::from_le_bytes(word));
         }
     }
 
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 29)
+    }
+}
+
+fn shard_of(part: &str) -> usize {
+    let mut hasher = WordHasher::default();
+    hasher.write(part.as_bytes());
+    // Other bits than the tables use.
+    (hasher.finish() >> 40) as usize % SHARDS
+}
+
+type Table = HashMap<Box<str>, Box<[u32]>, BuildHasherDefault<WordHasher>>;
+
+/// Any number of threads.
+#[derive(Default)]
+pub struct PartCache {
+    shards: [RwLock<Table>; SHARDS],
+}
+
+impl PartCache {
     /// Appends the ids of `part` to `ids`; asks `encode` where it is not known.
     pub fn append(
         &self,
@@ -36,7 +62,7 @@ impl PartCache {
             ids.extend(encode(part)?);
             return Ok(());
         }
-        let shard = self.shard(part);
+        let shard = &self.shards[shard_of(part)];
         // A poisoned lock has lost no entry: inserting is all that is done.
         if let Some(known) =
             shard.read().unwrap_or_else(|e| e.into_inner()).get(part)
@@ -51,10 +77,5 @@ impl PartCache {
             entries.insert(part.into(), new.into());
         }
         Ok(())
-    }
-
-    fn shard(&self, part: &str) -> &Shard {
-        let hash = self.hasher.hash_one(part) as usize;
-        &self.shards[hash % SHARDS]
     }
 }

@@ -30,7 +30,7 @@ impl Tokens {
         let largest = vocabulary.values().max();
         let vocabulary_size = largest.map_or(0, |id| id.saturating_add(1));
         let cuts = Cuts::of(&tokenizer);
-        let parts = PartCache::new();
+        let parts = PartCache::default();
         Ok(Tokens { tokenizer, vocabulary_size, cuts, parts })
     }
 
@@ -49,6 +49,27 @@ impl Tokens {
                 .append(part, &mut ids, |p| self.encode_whole(p, false))?;
         }
         Ok(ids)
+    }
+
+    /// The ids that `text` adds to those of `before`; None where the ids of
+    /// `before` alone do not begin those of both together. No special tokens.
+    pub fn encode_behind(
+        &self,
+        before: &str,
+        text: &str,
+    ) -> Result<Option<Vec<u32>>, String> {
+        // What lies before a cut has the same ids in both.
+        let tail = match &self.cuts {
+            Some(cuts) => cuts.last_part(before),
+            None => before,
+        };
+        let alone = self.encode(tail, false)?;
+        let mut both = self.encode(&[tail, text].concat(), false)?;
+        if !both.starts_with(&alone) {
+            return Ok(None);
+        }
+        both.drain(..alone.len());
+        Ok(Some(both))
     }
 
     fn encode_whole(
