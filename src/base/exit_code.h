@@ -1,5 +1,4 @@
-// The exit codes of every program: a public contract, batch scripts act on 75
-// and 93.
+// The exit codes of every program: a public contract, batch scripts act on 93.
 #ifndef VARALIGN_BASE_EXIT_CODE_H_
 #define VARALIGN_BASE_EXIT_CODE_H_
 
@@ -16,7 +15,6 @@ enum ExitCode : int {
   kExitInternal = 70,
   kExitCannotCreate = 73,  // output
   kExitIo = 74,
-  kExitPreempted = 75,  // requeue me
   kExitPermission = 77,
   kExitBadConfig = 78,
   kExitStopped = 93,  // by policy or cancel: do not requeue

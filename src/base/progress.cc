@@ -18,13 +18,22 @@ void Print(const std::string& text) {
   if (!text.empty()) fputs(text.c_str(), stderr);
 }
 
+ProgressScreen ScreenOf(int descriptor, const char* term,
+                        const char* no_color) {
+  const bool dumb = term == nullptr || std::string_view(term) == "dumb";
+  return isatty(descriptor) == 1 && !dumb && no_color == nullptr
+             ? ProgressScreen::kTerminal
+             : ProgressScreen::kLog;
+}
+
 }  // namespace
 
 ProgressScreen ScreenOfStandardError(const char* term, const char* no_color) {
-  const bool dumb = term == nullptr || std::string_view(term) == "dumb";
-  return isatty(STDERR_FILENO) == 1 && !dumb && no_color == nullptr
-             ? ProgressScreen::kTerminal
-             : ProgressScreen::kLog;
+  return ScreenOf(STDERR_FILENO, term, no_color);
+}
+
+ProgressScreen ScreenOfStandardOutput(const char* term, const char* no_color) {
+  return ScreenOf(STDOUT_FILENO, term, no_color);
 }
 
 struct Progress::State {

@@ -12,10 +12,11 @@
 
 namespace varalign::base {
 
-// What standard error is, in a program whose environment says TERM and NO_COLOR
-// (null where unset; main reads them): a terminal that takes redrawing, or a
-// log.
+// What standard error, or output, is in a program whose environment says TERM
+// and NO_COLOR (null where unset; main reads them): a terminal that takes
+// colours and redrawing, or a log.
 ProgressScreen ScreenOfStandardError(const char* term, const char* no_color);
+ProgressScreen ScreenOfStandardOutput(const char* term, const char* no_color);
 
 // Thread safe.
 class Progress {

@@ -9,8 +9,8 @@
 #include "base/exit_code.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
+#include "base/stop_signal.h"
 #include "cli/data_verbs.h"
-#include "cli/interrupt.h"
 #include "cli/prepare.h"
 
 namespace varalign::cli {
@@ -54,7 +54,7 @@ absl::StatusOr<PrepareOptions> ReadOptions(const PrepareArguments& arguments) {
   options.marks = arguments.screen == base::ProgressScreen::kTerminal
                       ? Marks::kColour
                       : Marks::kBrackets;
-  options.stop = [] { return InterruptCount() > 0; };
+  options.stop = [] { return base::StopSignalCount() > 0; };
   return options;
 }
 
@@ -63,11 +63,12 @@ absl::Status RunPrepare(const PrepareArguments& arguments) {
   if (!options.ok()) {
     return base::WithExitCode(options.status(), base::kExitUsage);
   }
-  CatchInterrupts();
+  base::CatchStopSignals(base::kAnyNumber);
   const absl::StatusOr<PrepareResult> result = Prepare(*options);
   if (absl::IsCancelled(result.status())) {
     return base::WithExitCode(
-        result.status(), static_cast<base::ExitCode>(128 + InterruptSignal()));
+        result.status(),
+        static_cast<base::ExitCode>(128 + base::FirstStopSignal()));
   }
   RETURN_IF_ERROR(result.status());
   if (!arguments.quiet) {

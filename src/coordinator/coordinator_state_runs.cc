@@ -6,8 +6,8 @@
 #include "base/exit_code.h"
 #include "base/string_view.h"
 #include "coordinator/coordinator_state.h"
-#include "coordinator/proto_time.h"
 #include "coordinator/run_state.h"
+#include "rpc/proto_time.h"
 
 namespace varalign::coordinator {
 namespace {
@@ -30,7 +30,7 @@ absl::StatusOr<v1::Run> CoordinatorState::AddRun(const PutRequest& request,
   RunRecord record;
   record.run = std::move(run);
   record.number = next_number_++;
-  *record.run.mutable_submit_time() = ToProto(now.wall);
+  *record.run.mutable_submit_time() = rpc::ToProto(now.wall);
   effects_.changes.push_back(request);
   ChangeState(record, v1::QUEUED, "", now);
   Enqueue(record, now);

@@ -8,8 +8,8 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "coordinator/proto_time.h"
 #include "coordinator/run_state.h"
+#include "rpc/proto_time.h"
 #include "telemetry/single_series.h"
 
 namespace varalign::coordinator {
@@ -36,7 +36,7 @@ std::string_view ShortName(std::string_view method) {
 }
 
 double Seconds(const google::protobuf::Timestamp& time) {
-  return absl::ToDoubleSeconds(FromProto(time) - absl::UnixEpoch());
+  return absl::ToDoubleSeconds(rpc::FromProto(time) - absl::UnixEpoch());
 }
 
 }  // namespace

@@ -10,8 +10,8 @@
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "base/version.h"
-#include "coordinator/proto_time.h"
 #include "coordinator/run_state.h"
+#include "rpc/proto_time.h"
 
 namespace varalign::coordinator {
 namespace {
@@ -168,7 +168,8 @@ absl::StatusOr<v1::RegisterResponse> RunRegistry::Register(
   RETURN_IF_ERROR(Apply([&](const Now& now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(
                             mutex_) { return state_.Register(request, now); }));
   v1::RegisterResponse response;
-  *response.mutable_heartbeat_interval() = ToProto(rules_.heartbeat_interval);
+  *response.mutable_heartbeat_interval() =
+      rpc::ToProto(rules_.heartbeat_interval);
   absl::MutexLock lock(&mutex_);
   response.set_incarnation(state_.incarnation());
   return response;

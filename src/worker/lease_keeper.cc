@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
-#include "worker/duration.h"
+#include "rpc/proto_time.h"
 
 namespace varalign::worker {
 namespace {
@@ -107,10 +107,11 @@ void LeaseKeeper::Run() {
       departure_.WaitFor(kAskAgain);
       continue;
     }
-    const Lease lease{.begin = answer->begin(),
-                      .end = answer->end(),
-                      .then = answer->then(),
-                      .expires = asked_at + FromProto(answer->valid_for())};
+    const Lease lease{
+        .begin = answer->begin(),
+        .end = answer->end(),
+        .then = answer->then(),
+        .expires = asked_at + rpc::FromProto(answer->valid_for())};
     absl::MutexLock lock(&mutex_);
     if (is_renewal) {
       current_.expires = lease.expires;

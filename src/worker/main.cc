@@ -1,12 +1,10 @@
 // varalign-worker: one worker slot of the pool. Rank and size of a launcher
 // (mpirun, srun) come from its environment; the launcher only starts slots, the
 // coordinator decides which of them make a group.
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <cstdio>
+#include <cerrno>
 #include <filesystem>
 #include <random>
 #include <string>
@@ -18,13 +16,13 @@
 #include "absl/strings/str_format.h"
 #include "base/address_file.h"
 #include "base/clock.h"
-#include "base/exit_code.h"
 #include "base/file.h"
 #include "base/log_level.h"
-#include "base/logging.h"
 #include "base/status_macros.h"
+#include "base/stop_signal.h"
 #include "base/subprocess.h"
 #include "base/version.h"
+#include "rpc/program.h"
 #include "telemetry/http_endpoint.h"
 #include "worker/metrics.h"
 #include "worker/slot_link.h"
@@ -34,15 +32,6 @@ namespace varalign::worker {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A handler may only set a flag.
-std::atomic<int> stop_signal = 0;
-static_assert(std::atomic<int>::is_always_lock_free);
-
-void OnSignal(int signal) {
-  // The second one ends the process at once.
-  if (stop_signal.exchange(signal) != 0) _exit(128 + signal);
-}
 
 struct Flags {
   std::string coordinator;
@@ -147,7 +136,7 @@ absl::Status Serve(const Flags& flags) {
        .log_level = flags.log_level},
       *link, clock, metrics);
   const absl::Status status =
-      supervisor.Run([] { return stop_signal.load() != 0; });
+      supervisor.Run([] { return base::StopSignalCount() > 0; });
   if (flags.log_directory.empty()) {
     std::error_code ignored;
     fs::remove_all(logs, ignored);
@@ -156,6 +145,8 @@ absl::Status Serve(const Flags& flags) {
 }
 
 int Main(int argc, char** argv) {
+  // The second one ends the process at once.
+  base::CatchStopSignals(1);
   Flags flags;
   CLI::App app(
       "A worker slot: waits for runs and trains them.\n\n"
@@ -164,25 +155,11 @@ int Main(int argc, char** argv) {
       "\\\n"
       "      --reward-server head:7800");
   AddFlags(app, flags);
-  app.set_version_flag("--version", base::kVersion);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? base::kExitOk : base::kExitUsage;
-  }
-  base::InitLogging("worker", base::ParseLogLevel(flags.log_level));
-  struct sigaction action = {};
-  action.sa_handler = OnSignal;
-  sigaction(SIGTERM, &action, nullptr);
-  sigaction(SIGINT, &action, nullptr);
-
-  const absl::Status status = Serve(flags);
-  if (!status.ok()) {
-    std::fprintf(stderr, "varalign-worker: error: %s\n",
-                 std::string(status.message()).c_str());
-    return base::ExitCodeFor(status);
-  }
-  return 128 + stop_signal.load();
+  const int code =
+      rpc::RunProgram({"varalign-worker", "worker", flags.log_level, app}, argc,
+                      argv, [&flags] { return Serve(flags); });
+  const int signal = base::FirstStopSignal();
+  return code == 0 && signal != 0 ? 128 + signal : code;
 }
 
 }  // namespace

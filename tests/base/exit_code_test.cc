@@ -31,10 +31,10 @@ TEST(ExitCodeTest, FollowsTheStatusCode) {
 
 TEST(ExitCodeTest, AttachedCodeWinsAndKeepsTheStatus) {
   const absl::Status status =
-      WithExitCode(absl::UnavailableError("preempted"), kExitPreempted);
-  EXPECT_EQ(ExitCodeFor(status), kExitPreempted);
+      WithExitCode(absl::UnavailableError("read-only"), kExitCannotCreate);
+  EXPECT_EQ(ExitCodeFor(status), kExitCannotCreate);
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(status.message(), "preempted");
+  EXPECT_EQ(status.message(), "read-only");
 }
 
 TEST(ExitCodeTest, LastAttachedCodeWins) {

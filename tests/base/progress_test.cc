@@ -2,7 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pty.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <thread>
 #include <vector>
 
@@ -94,11 +97,24 @@ TEST(ProgressPaceTest, NoScreenGetsNothing) {
   EXPECT_FALSE(ProgressPace(ProgressScreen::kNone).DueAtEnd(absl::Seconds(70)));
 }
 
-// Standard error of a test may be a terminal.
+// With a real terminal in place of both streams; ends the process.
+[[noreturn]] void LookAtScreensOfATerminal() {
+  int ours = -1, theirs = -1;
+  openpty(&ours, &theirs, nullptr, nullptr, nullptr);
+  dup2(theirs, STDOUT_FILENO);
+  dup2(theirs, STDERR_FILENO);
+  bool good = true;
+  for (const auto screen : {ScreenOfStandardError, ScreenOfStandardOutput}) {
+    good = good && screen("xterm", nullptr) == ProgressScreen::kTerminal;
+    good = good && screen("xterm", "") == ProgressScreen::kLog;
+    good = good && screen("dumb", nullptr) == ProgressScreen::kLog;
+    good = good && screen(nullptr, nullptr) == ProgressScreen::kLog;
+  }
+  std::_Exit(good ? 0 : 1);
+}
+
 TEST(ProgressTest, DumbTerminalsAndNoColorGetPlainLines) {
-  EXPECT_EQ(ScreenOfStandardError("dumb", nullptr), ProgressScreen::kLog);
-  EXPECT_EQ(ScreenOfStandardError(nullptr, nullptr), ProgressScreen::kLog);
-  EXPECT_EQ(ScreenOfStandardError("xterm", ""), ProgressScreen::kLog);
+  EXPECT_EXIT(LookAtScreensOfATerminal(), ::testing::ExitedWithCode(0), "");
 }
 
 TEST(ProgressTest, ShortWorkPrintsNothing) {

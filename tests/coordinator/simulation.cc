@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/version.h"
-#include "coordinator/proto_time.h"
 #include "coordinator/run_state.h"
 
 namespace varalign::coordinator {

@@ -219,7 +219,7 @@ TEST_F(ProgramTest, SaysWhatIsWrongAndExitsByTheContract) {
   const std::string policy = Golden("llama-tied").string();
   const BadStart kCases[] = {
       {{}, 64, "nothing to serve"},
-      {{"--reward", reward, "--store", "x.db"}, 64, "not in this version"},
+      {{"--reward", reward, "--store", "x.db"}, 64, "--store"},
       {{"--no-such-flag"}, 64, "no-such-flag"},
       {{"--reward", "/no/such/directory"}, 66, "/no/such/directory"},
       {{"--reward", policy}, 65, "not a reward model"},
