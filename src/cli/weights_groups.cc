@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/json.h"
 #include "base/status_macros.h"
+#include "data/plan.h"
 #include "data/row_source.h"
 #include "objective/log_weights.h"
 
@@ -155,13 +156,18 @@ absl::Status WeighBlock(std::span<const ScoredGroup> groups,
   return absl::OkStatus();
 }
 
+// The file stands for the global batch.
 size_t BlockSize(const std::vector<ScoredGroup>& groups,
                  const Objective& rule) {
   if (rule.z().block() > 0) return rule.z().block();
-  const bool all_groups = std::all_of(
-      groups.begin(), groups.end(),
-      [](const ScoredGroup& group) { return group.num_responses >= 2; });
-  return all_groups ? 1 : groups.size();
+  const auto smallest =
+      std::min_element(groups.begin(), groups.end(),
+                       [](const ScoredGroup& a, const ScoredGroup& b) {
+                         return a.num_responses < b.num_responses;
+                       });
+  return data::DefaultBlockExamples(
+      rule.normalization(), static_cast<uint32_t>(smallest->num_responses),
+      groups.size());
 }
 
 }  // namespace

@@ -78,19 +78,8 @@ absl::Status CheckConfig(const v1::RunConfig& config) {
 absl::StatusOr<uint64_t> TotalSteps(const v1::RunConfig& config) {
   ASSIGN_OR_RETURN(const v1::DatasetManifest manifest,
                    data::ReadManifest(config.data().path()));
-  const v1::TrainConfig& train = config.train();
-  data::PlanOptions options;
-  options.num_examples = manifest.num_examples();
-  options.batch_examples = train.global_batch();
-  options.block_examples = config.objective().z().block();
-  if (options.block_examples == 0) {
-    options.block_examples = data::DefaultBlockExamples(
-        manifest.min_responses(), train.global_batch());
-  }
-  options.epochs = train.epochs();
-  options.max_steps = train.max_steps();
-  options.seed = train.seed();
-  ASSIGN_OR_RETURN(const data::Plan plan, data::Plan::Create(options));
+  ASSIGN_OR_RETURN(const data::Plan plan,
+                   data::PlanOf(config.train(), config.objective(), manifest));
   return plan.total_steps();
 }
 

@@ -139,8 +139,27 @@ StepPlan Plan::At(uint64_t step) const {
   return plan;
 }
 
-uint64_t DefaultBlockExamples(uint32_t min_responses, uint64_t batch_examples) {
-  return min_responses >= 2 ? 1 : batch_examples;
+uint64_t DefaultBlockExamples(v1::Objective::Normalization normalization,
+                              uint32_t min_responses, uint64_t batch_examples) {
+  const bool spans_examples =
+      normalization == v1::Objective::NORMALIZATION_BATCH || min_responses < 2;
+  return spans_examples ? batch_examples : 1;
+}
+
+absl::StatusOr<Plan> PlanOf(const v1::TrainConfig& train,
+                            const v1::Objective& rule,
+                            const v1::DatasetManifest& manifest) {
+  const uint64_t block =
+      rule.z().block() > 0
+          ? rule.z().block()
+          : DefaultBlockExamples(rule.normalization(), manifest.min_responses(),
+                                 train.global_batch());
+  return Plan::Create({.num_examples = manifest.num_examples(),
+                       .block_examples = block,
+                       .batch_examples = train.global_batch(),
+                       .epochs = train.epochs(),
+                       .max_steps = train.max_steps(),
+                       .seed = train.seed()});
 }
 
 std::vector<std::vector<size_t>> DealToRanks(const std::vector<double>& work,

@@ -1,6 +1,6 @@
 // The plan: which examples make the global batch of a step, and which of them
-// share a Z-block. A pure function of (counts, sizes, seed, epoch, step): ranks,
-// micro-batches and restarts do not appear here. Torch-free.
+// share a Z-block. A pure function of (counts, sizes, seed, epoch, step):
+// ranks, micro-batches and restarts do not appear here. Torch-free.
 //
 //   examples --seeded partition--> Z-blocks (fixed for the whole run)
 //   Z-blocks --keyed bijection of the epoch--> order --whole blocks--> batches
@@ -15,6 +15,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "varalign/v1/dataset.pb.h"
+#include "varalign/v1/run_config.pb.h"
 
 namespace varalign::data {
 
@@ -55,9 +57,17 @@ class Plan {
   PlanOptions options_;
 };
 
-// Examples in a Z-block where the configuration says 0: one where every example
-// has two responses or more, else the global batch.
-uint64_t DefaultBlockExamples(uint32_t min_responses, uint64_t batch_examples);
+// Examples in a Z-block where the configuration says 0: the global batch where
+// a Z-set holds rows of several examples, that is with normalization batch or
+// where an example has one response; else one.
+uint64_t DefaultBlockExamples(v1::Objective::Normalization normalization,
+                              uint32_t min_responses, uint64_t batch_examples);
+
+// The plan of a run, the same for whoever asks. `rule` is resolved. Codes of
+// Plan::Create.
+absl::StatusOr<Plan> PlanOf(const v1::TrainConfig& train,
+                            const v1::Objective& rule,
+                            const v1::DatasetManifest& manifest);
 
 // Deals examples to ranks, balanced by work: longest first to the rank with the
 // least so far, ties to the lower rank. `work[i]` is any positive cost of

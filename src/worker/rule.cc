@@ -50,20 +50,22 @@ absl::StatusOr<ScoreSource> ChooseScoreSource(
                                      : ScoreSource::kBefore;
 }
 
+absl::Status CheckRoles(const v1::RunConfig& config, const v1::Objective& rule,
+                        const v1::DatasetManifest& manifest) {
+  // sft trains all rows where it knows no roles.
+  if (rule.train_on() != v1::Objective::TRAIN_ON_CHOSEN ||
+      rule.preset() == v1::Objective::PRESET_SFT || manifest.has_roles()) {
+    return absl::OkStatus();
+  }
+  return BadConfig(absl::StrCat(
+      "objective.train_on is chosen, but the data set has no roles: ",
+      config.data().path()));
+}
+
 absl::StatusOr<data::Plan> MakePlan(const v1::RunConfig& config,
                                     const v1::Objective& rule,
                                     const v1::DatasetManifest& manifest) {
-  const v1::TrainConfig& train = config.train();
-  const uint64_t block = rule.z().block() > 0 ? rule.z().block()
-                                              : data::DefaultBlockExamples(
-                                                    manifest.min_responses(),
-                                                    train.global_batch());
-  auto plan = data::Plan::Create({.num_examples = manifest.num_examples(),
-                                  .block_examples = block,
-                                  .batch_examples = train.global_batch(),
-                                  .epochs = train.epochs(),
-                                  .max_steps = train.max_steps(),
-                                  .seed = train.seed()});
+  auto plan = data::PlanOf(config.train(), rule, manifest);
   if (absl::IsInvalidArgument(plan.status())) {
     return BadConfig(std::string(plan.status().message()));
   }

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "data/dataset.h"
 #include "data/plan.h"
@@ -26,6 +27,11 @@ enum class ScoreSource {
 absl::StatusOr<ScoreSource> ChooseScoreSource(
     const v1::RunConfig& config, const v1::Objective& rule,
     const v1::DatasetManifest& manifest, bool has_reward_server);
+
+// InvalidArgument (78): chosen rows alone are to be trained, and the data set
+// does not know which they are.
+absl::Status CheckRoles(const v1::RunConfig& config, const v1::Objective& rule,
+                        const v1::DatasetManifest& manifest);
 
 // The plan of a run. InvalidArgument (78) names the keys that do not fit.
 absl::StatusOr<data::Plan> MakePlan(const v1::RunConfig& config,

@@ -83,6 +83,20 @@ TEST_F(WeightsVerbTest, SingleResponsesFormOneSet) {
   EXPECT_NEAR(Weights(1)[0] / Weights(0)[0], std::exp(1), 1e-9);
 }
 
+// Two prompts of two responses: one set of four, not two sets of two.
+TEST_F(WeightsVerbTest, BatchNormalisationSpansPrompts) {
+  ASSERT_EQ(
+      Run("{\"rewards\":[0,1]}\n{\"rewards\":[2,3]}\n",
+          {"--preset", "boltzmann", "--set", "objective.normalization=batch",
+           "--set", "objective.lambda_unit=raw", "--set",
+           "objective.reward_center=none"}),
+      0)
+      << status_;
+  EXPECT_NEAR(Weights(1)[0] / Weights(0)[0], std::exp(2), 1e-9);
+  EXPECT_NEAR(Weights(0)[0] + Weights(0)[1] + Weights(1)[0] + Weights(1)[1], 4,
+              1e-9);
+}
+
 TEST_F(WeightsVerbTest, RaftGivesAllToTheBest) {
   ASSERT_EQ(Run("{\"rewards\":[0,3,1]}\n", {"--preset", "raft"}), 0) << status_;
   EXPECT_THAT(Weights(0), Pointwise(DoubleNear(1e-9), {0.0, 3.0, 0.0}));

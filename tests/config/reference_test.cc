@@ -22,7 +22,7 @@ TEST(ConfigReferenceTest, TakesMeaningDefaultAndRangeFromTheProto) {
   ASSERT_TRUE(reference.ok()) << reference.status();
   EXPECT_THAT(*reference,
               HasSubstr("\n| `global_batch` | `64` | examples, >= 1 | Examples "
-                        "per optimizer step, over all workers. |\n"));
+                        "per optimizer step, over all workers: "));
   EXPECT_THAT(*reference, HasSubstr("\n## objective.z\n"));
   EXPECT_THAT(*reference, HasSubstr("\n* `raft`: The best response"));
 }

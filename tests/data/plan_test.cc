@@ -181,9 +181,34 @@ TEST(PlanTest, RefusesSizesThatDoNotFit) {
   EXPECT_TRUE(absl::IsInvalidArgument(endless.status()));
 }
 
-TEST(PlanTest, DefaultBlockIsOneExampleWhereGroupsExist) {
-  EXPECT_EQ(DefaultBlockExamples(2, 64), 1u);
-  EXPECT_EQ(DefaultBlockExamples(1, 64), 64u);
+TEST(PlanTest, DefaultBlockIsOneExampleWhereEverySetIsAGroup) {
+  using v1::Objective;
+  for (const auto normalization :
+       {Objective::NORMALIZATION_AUTO, Objective::NORMALIZATION_GROUP,
+        Objective::NORMALIZATION_NONE}) {
+    EXPECT_EQ(DefaultBlockExamples(normalization, 2, 64), 1u);
+    EXPECT_EQ(DefaultBlockExamples(normalization, 1, 64), 64u);
+  }
+}
+
+// A batch set of one prompt would be a group under another name.
+TEST(PlanTest, DefaultBlockOfBatchNormalisationIsTheGlobalBatch) {
+  EXPECT_EQ(DefaultBlockExamples(v1::Objective::NORMALIZATION_BATCH, 2, 64),
+            64u);
+  v1::TrainConfig train;
+  train.set_epochs(1);
+  train.set_global_batch(4);
+  v1::Objective rule;
+  rule.set_normalization(v1::Objective::NORMALIZATION_BATCH);
+  v1::DatasetManifest manifest;
+  manifest.set_num_examples(8);
+  manifest.set_min_responses(2);
+  const auto plan = PlanOf(train, rule, manifest);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  ASSERT_EQ(plan->At(0).blocks.size(), 1u);
+  EXPECT_EQ(plan->At(0).blocks.front().size(), 4u);
+  rule.mutable_z()->set_block(2);  // what the user says holds
+  EXPECT_EQ(PlanOf(train, rule, manifest)->At(0).blocks.size(), 2u);
 }
 
 TEST(DealToRanksTest, DealsEachExampleOnceAndBalanced) {
