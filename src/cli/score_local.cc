@@ -17,13 +17,7 @@ namespace {
 absl::StatusOr<model::Parameters> LoadModel(const std::filesystem::path& path,
                                             model::Head head) {
   ASSIGN_OR_RETURN(const model::ModelConfig config,
-                   model::ReadModelConfig(path));
-  if (config.head != head) {
-    return absl::InvalidArgumentError(
-        head == model::Head::kReward
-            ? "not a reward model: config.json names no sequence classifier"
-            : "not a language model: config.json names a sequence classifier");
-  }
+                   model::ReadModelConfig(path, head));
   model::Parameters parameters = model::MakeParameters(config, at::kFloat);
   ASSIGN_OR_RETURN(const checkpoint::ModelTensors tensors,
                    checkpoint::ModelTensors::Open(path));

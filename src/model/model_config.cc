@@ -208,4 +208,17 @@ absl::StatusOr<ModelConfig> ReadModelConfig(
       absl::StrCat(model.status().message(), " (", path.string(), ")"));
 }
 
+absl::StatusOr<ModelConfig> ReadModelConfig(
+    const std::filesystem::path& directory, Head head) {
+  ASSIGN_OR_RETURN(ModelConfig config, ReadModelConfig(directory));
+  if (config.head != head) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        head == Head::kReward
+            ? "not a reward model: config.json names no sequence classifier"
+            : "not a language model: config.json names a sequence classifier",
+        " (", (directory / "config.json").string(), ")"));
+  }
+  return config;
+}
+
 }  // namespace varalign::model

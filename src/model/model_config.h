@@ -51,6 +51,9 @@ absl::StatusOr<ModelConfig> ParseModelConfig(const base::Json& config);
 // NotFound without config.json.
 absl::StatusOr<ModelConfig> ReadModelConfig(
     const std::filesystem::path& directory);
+// InvalidArgument also where the model has another head than `head`.
+absl::StatusOr<ModelConfig> ReadModelConfig(
+    const std::filesystem::path& directory, Head head);
 
 }  // namespace varalign::model
 

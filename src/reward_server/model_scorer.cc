@@ -94,13 +94,7 @@ struct LoadedModel {
 absl::StatusOr<LoadedModel> LoadDirectory(const fs::path& path,
                                           model::Head head) {
   ASSIGN_OR_RETURN(const model::ModelConfig config,
-                   model::ReadModelConfig(path));
-  if (config.head != head) {
-    return absl::InvalidArgumentError(
-        head == model::Head::kReward
-            ? "not a reward model: config.json names no sequence classifier"
-            : "not a language model: config.json names a sequence classifier");
-  }
+                   model::ReadModelConfig(path, head));
   LoadedModel loaded;
   loaded.parameters = model::MakeParameters(config, at::kFloat);
   ASSIGN_OR_RETURN(const checkpoint::ModelTensors tensors,

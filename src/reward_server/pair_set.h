@@ -4,6 +4,7 @@
 #ifndef VARALIGN_REWARD_SERVER_PAIR_SET_H_
 #define VARALIGN_REWARD_SERVER_PAIR_SET_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -54,12 +55,17 @@ struct PairSet {
 };
 
 // What a group costs a client's token credit: the ids that its message carries,
-// in the reference's view. A client can count it too.
+// of each span the longer view, or its pairs where those are more (one prompt
+// and one response may be named by thousands of pairs, each with an answer). A
+// client can count it too.
 inline uint64_t CreditTokens(const PairSet& set) {
   uint64_t tokens = 0;
-  for (const SpanTokens& span : set.prompts) tokens += span.ids.size();
-  for (const SpanTokens& span : set.responses) tokens += span.ids.size();
-  return tokens;
+  for (const std::vector<SpanTokens>* spans : {&set.prompts, &set.responses}) {
+    for (const SpanTokens& span : *spans) {
+      tokens += std::max(span.ids.size(), span.reward_ids.size());
+    }
+  }
+  return std::max<uint64_t>(tokens, set.pairs.size());
 }
 
 }  // namespace varalign::reward_server

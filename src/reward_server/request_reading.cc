@@ -10,6 +10,7 @@
 #include "base/status_macros.h"
 #include "base/string_view.h"
 #include "objective/log_weights.h"
+#include "rpc/proto_time.h"
 
 namespace varalign::reward_server {
 namespace {
@@ -149,19 +150,21 @@ absl::Duration MonotonicDeadline(absl::Time deadline, const base::Clock& clock,
   return clock.MonotonicNow() + std::min(deadline - clock.WallNow(), longest);
 }
 
-absl::StatusOr<absl::Duration> ReadDeadline(
-    const google::protobuf::Timestamp& deadline, const base::Clock& clock,
+absl::StatusOr<absl::Duration> ReadTimeLeft(
+    const google::protobuf::Duration& time_left, const base::Clock& clock,
     absl::Duration longest) {
-  constexpr int64_t kLastSecond = 253402300799;  // of the year 9999
-  if (deadline.seconds() < 0 || deadline.seconds() > kLastSecond ||
-      deadline.nanos() < 0 || deadline.nanos() > 999999999) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("deadline is not a time: ", deadline.seconds(), " s, ",
-                     deadline.nanos(), " ns"));
+  constexpr int64_t kMostSeconds = 315576000000;  // protobuf's 10,000 years
+  constexpr int32_t kMostNanos = 999999999;
+  const int64_t seconds = time_left.seconds();
+  const int32_t nanos = time_left.nanos();
+  const bool has_one_sign =
+      (seconds >= 0 && nanos >= 0) || (seconds <= 0 && nanos <= 0);
+  if (!has_one_sign || seconds < -kMostSeconds || seconds > kMostSeconds ||
+      nanos < -kMostNanos || nanos > kMostNanos) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "time_left is not a duration: ", seconds, " s, ", nanos, " ns"));
   }
-  return MonotonicDeadline(absl::FromUnixSeconds(deadline.seconds()) +
-                               absl::Nanoseconds(deadline.nanos()),
-                           clock, longest);
+  return clock.MonotonicNow() + std::min(rpc::FromProto(time_left), longest);
 }
 
 absl::Status CheckRule(const v1::Objective& rule) {

@@ -11,8 +11,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "google/protobuf/duration.pb.h"
 #include "google/protobuf/repeated_ptr_field.h"
-#include "google/protobuf/timestamp.pb.h"
 #include "reward_server/pair_set.h"
 #include "reward_server/scorer.h"
 #include "reward_server/scoring_job.h"
@@ -44,11 +44,14 @@ absl::Status CheckFingerprint(std::string_view expected,
 absl::Status CheckServed(const WantedScores& wanted,
                          const ServedModels& models);
 
-// An absolute wall time as an instant of the monotonic clock, `longest` from
-// now at most. InvalidArgument: not a valid timestamp.
-absl::StatusOr<absl::Duration> ReadDeadline(
-    const google::protobuf::Timestamp& deadline, const base::Clock& clock,
+// The end of the time that a group has left, on the monotonic clock; `longest`
+// from now at most. InvalidArgument: not a valid duration.
+absl::StatusOr<absl::Duration> ReadTimeLeft(
+    const google::protobuf::Duration& time_left, const base::Clock& clock,
     absl::Duration longest);
+
+// The same of a call's deadline, which gRPC has carried as a duration and gives
+// as an instant of this host's wall clock.
 absl::Duration MonotonicDeadline(absl::Time deadline, const base::Clock& clock,
                                  absl::Duration longest);
 

@@ -12,13 +12,19 @@
 namespace varalign::reward_server {
 namespace {
 
+// Answers that wait while the next message is read. A client that keeps reading
+// has fewer; one that does not is read no more, so that its errors, which cost
+// no credit, cannot pile up here.
+constexpr size_t kMaxWaitingReplies = 64;
+
 // The rows to return; none asked for means all.
 absl::StatusOr<std::vector<uint32_t>> ReadRows(const v1::Group& group,
-                                               size_t num_pairs,
-                                               uint32_t max_rows) {
-  if (static_cast<size_t>(group.rows_size()) > max_rows) {
-    return absl::OutOfRangeError(absl::StrCat(
-        "too many rows: ", group.rows_size(), ", the limit is ", max_rows));
+                                               size_t num_pairs) {
+  // The credit that a group costs pays for one answer a pair.
+  if (static_cast<size_t>(group.rows_size()) > num_pairs) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "more rows are asked for than there are pairs: ", group.rows_size(),
+        " of ", num_pairs));
   }
   std::vector<uint32_t> rows(group.rows().begin(), group.rows().end());
   for (const uint32_t row : rows) {
@@ -76,7 +82,15 @@ void WeightStream::OnReadDone(bool ok) {
     return Break(status);
   }
   absl::MutexLock lock(&mutex_);
-  if (ending_.has_value()) return;
+  reading_ = false;
+  ReadOn();
+}
+
+void WeightStream::ReadOn() {
+  if (reading_ || ending_.has_value() || outbox_.size() > kMaxWaitingReplies) {
+    return;
+  }
+  reading_ = true;
   request_.Clear();
   StartRead(&request_);
 }
@@ -86,6 +100,7 @@ void WeightStream::OnWriteDone(bool ok) {
     absl::MutexLock lock(&mutex_);
     writing_ = false;
     outbox_.pop_front();
+    if (ok) ReadOn();
   }
   if (!ok) return Break(absl::CancelledError("the client has gone"));
   Advance();
@@ -167,14 +182,13 @@ absl::Status WeightStream::Submit(const v1::Group& group) {
   ASSIGN_OR_RETURN(PairSet set,
                    ReadPairs(group.prompts(), group.responses(), group.pairs(),
                              context_.limits.max_pairs));
-  ASSIGN_OR_RETURN(
-      std::vector<uint32_t> rows,
-      ReadRows(group, set.pairs.size(), context_.limits.max_pairs));
+  ASSIGN_OR_RETURN(std::vector<uint32_t> rows,
+                   ReadRows(group, set.pairs.size()));
   RETURN_IF_ERROR(CheckAgainstModels(set, wanted_, context_.models));
   absl::Duration deadline =
       context_.clock.MonotonicNow() + context_.limits.longest_wait;
-  if (group.has_deadline()) {
-    ASSIGN_OR_RETURN(deadline, ReadDeadline(group.deadline(), context_.clock,
+  if (group.has_time_left()) {
+    ASSIGN_OR_RETURN(deadline, ReadTimeLeft(group.time_left(), context_.clock,
                                             context_.limits.longest_wait));
   }
 

@@ -24,9 +24,10 @@ namespace varalign::reward_server {
 // Thread safe; its reactions come from gRPC's threads, answers from the
 // scheduler's. Lives until gRPC is done and no job refers to it.
 //
-// One read and at most one write are under way. Answers wait in `outbox_`,
-// which is bounded by the client's credit: tokens count as unanswered until
-// their answer is being written.
+// At most one read and one write are under way. Answers wait in `outbox_`. What
+// was scored is bounded by the client's credit: tokens count as unanswered
+// until their answer is being written. Errors cost no credit; they are bounded
+// since nothing is read while many answers wait.
 class WeightStream final
     : public grpc::ServerBidiReactor<v1::WeightRequest, v1::WeightResponse>,
       public std::enable_shared_from_this<WeightStream> {
@@ -77,6 +78,8 @@ class WeightStream final
   void EndWith(const absl::Status& status);
   // Ends at once: drops answers, cancels jobs.
   void Break(const absl::Status& status);
+  // Reads the next message, if it is time.
+  void ReadOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Starts the next write, or finishes the call, if it is time.
   void Advance();
 
@@ -98,6 +101,7 @@ class WeightStream final
   std::deque<Reply> outbox_ ABSL_GUARDED_BY(mutex_);
   uint64_t unanswered_tokens_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t last_group_id_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool reading_ ABSL_GUARDED_BY(mutex_) = true;  // into request_; from Begin on
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;  // outbox_.front()
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   // Set: no more groups; the stream ends so once all are answered.

@@ -35,13 +35,7 @@ std::string CpuModel() {
 absl::StatusOr<model::Parameters> LoadParameters(
     const std::filesystem::path& directory, at::ScalarType dtype) {
   ASSIGN_OR_RETURN(const model::ModelConfig config,
-                   model::ReadModelConfig(directory));
-  if (config.head != model::Head::kCausalLm) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("model.path must be a causal language model, this is a "
-                     "sequence classifier: ",
-                     directory.string()));
-  }
+                   model::ReadModelConfig(directory, model::Head::kCausalLm));
   ASSIGN_OR_RETURN(const checkpoint::ModelTensors tensors,
                    checkpoint::ModelTensors::Open(directory));
   model::Parameters parameters = model::MakeParameters(config, dtype);

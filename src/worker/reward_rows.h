@@ -2,6 +2,7 @@
 #ifndef VARALIGN_WORKER_REWARD_ROWS_H_
 #define VARALIGN_WORKER_REWARD_ROWS_H_
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <span>
@@ -38,17 +39,19 @@ class PairCollector {
     if (message_.prompts_size() == 0 || key != last_key_) {
       *message_.add_prompts() =
           ToTokenSpan(example.prompt, example.reward_prompt);
-      tokens_ += example.prompt.size();
+      tokens_ += std::max(example.prompt.size(), example.reward_prompt.size());
       last_key_ = key;
     }
     const data::RowView& row = example.rows[response];
     *message_.add_responses() = ToTokenSpan(row.response, row.reward_response);
-    tokens_ += row.response.size();
+    tokens_ += std::max(row.response.size(), row.reward_response.size());
     v1::Pair& pair = *message_.add_pairs();
     pair.set_prompt(static_cast<uint32_t>(message_.prompts_size() - 1));
     pair.set_response(static_cast<uint32_t>(message_.responses_size() - 1));
   }
 
+  // What the message costs a server's credit. Every pair has a response of its
+  // own, so that ids are never fewer than pairs.
   uint64_t tokens() const { return tokens_; }
 
  private:

@@ -9,6 +9,8 @@ namespace varalign::worker {
 namespace {
 
 constexpr absl::Duration kPoll = absl::Milliseconds(200);
+// A lane knows why there is no answer; it is given time to say so.
+constexpr absl::Duration kLaneGrace = absl::Seconds(10);
 
 }  // namespace
 
@@ -81,7 +83,8 @@ bool WeightClient::MoveOn(size_t from, std::map<uint64_t, WeightJob>& jobs) {
 
 absl::StatusOr<v1::GroupWeights> WeightClient::Await(uint64_t ticket) {
   // The lanes give up at the timeout; the rest is for a server that hangs.
-  const absl::Duration deadline = clock_.MonotonicNow() + options_.timeout;
+  const absl::Duration deadline =
+      clock_.MonotonicNow() + options_.timeout + kLaneGrace;
   while (true) {
     RETURN_IF_ERROR(departure_.status());
     absl::MutexLock lock(&mutex_);

@@ -1,5 +1,6 @@
 #include "worker/weight_lane.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -10,8 +11,8 @@
 #include "rpc/backoff.h"
 #include "rpc/call.h"
 #include "rpc/channel.h"
+#include "rpc/proto_time.h"
 #include "rpc/status.h"
-#include "worker/duration.h"
 
 namespace varalign::worker {
 namespace {
@@ -105,26 +106,21 @@ void WeightLane::Run() {
       if (stopping_) return;
     }
     const absl::Status ended = Serve();
-    std::map<uint64_t, WeightJob> jobs;
     {
       absl::MutexLock lock(&mutex_);
       if (stopping_) return;
       TakeBack();
       if (answered_) retrier.Reset();
       answered_ = false;
-      jobs.swap(waiting_);
-      not_before_.clear();
     }
-    const bool hopeless = !ended.ok() && !MaySucceedLater(ended);
-    if (hopeless || !on_lost_(jobs)) {
-      absl::MutexLock lock(&mutex_);
-      waiting_.merge(jobs);
-    }
-    if (hopeless) {
+    if (!ended.ok() && !MaySucceedLater(ended)) {
       FailAll(ended);
       continue;
     }
+    // Before any moves on: among servers that are all lost a job would go round
+    // for ever.
     FailLate();
+    MoveOn();
     if (ended.ok()) continue;
     base::LogWarning("reward_stream_lost",
                      {{"server", options_.server},
@@ -135,8 +131,29 @@ void WeightLane::Run() {
     const auto stopping = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
       return stopping_;
     };
-    mutex_.AwaitWithTimeout(absl::Condition(&stopping), delay);
+    mutex_.AwaitWithTimeout(absl::Condition(&stopping),
+                            std::min(delay, TimeLeft()));
   }
+}
+
+absl::Duration WeightLane::TimeLeft() const {
+  absl::Duration first = absl::InfiniteDuration();
+  for (const auto& [ticket, job] : waiting_) {
+    first = std::min(first, job.give_up_at);
+  }
+  return first - clock_.MonotonicNow();
+}
+
+void WeightLane::MoveOn() {
+  std::map<uint64_t, WeightJob> jobs;
+  {
+    absl::MutexLock lock(&mutex_);
+    jobs.swap(waiting_);
+    not_before_.clear();
+  }
+  if (jobs.empty() || on_lost_(jobs)) return;
+  absl::MutexLock lock(&mutex_);
+  waiting_.merge(jobs);
 }
 
 absl::Status WeightLane::Serve() {
@@ -150,7 +167,8 @@ absl::Status WeightLane::Serve() {
     last_group_id_ = 0;
   }
   const std::unique_ptr<Stream> stream = stub_->StreamWeights(&context);
-  if (const absl::Status opened = OpenStream(*stream); opened.ok()) {
+  const absl::Status opened = OpenStream(*stream);
+  if (opened.ok()) {
     std::thread reader([this, &stream] { ReadAnswers(*stream); });
     WriteJobs(*stream);
     stream->WritesDone();
@@ -159,19 +177,28 @@ absl::Status WeightLane::Serve() {
   const absl::Status finished = rpc::FromGrpc(stream->Finish());
   absl::MutexLock lock(&mutex_);
   context_ = nullptr;
-  return finished;
+  // The server's reason, unless the stream ended by our own hand or by none.
+  const bool has_reason = !finished.ok() && !absl::IsCancelled(finished);
+  return opened.ok() || has_reason ? finished : opened;
 }
 
-// The caller reads the reason from Finish.
 absl::Status WeightLane::OpenStream(Stream& stream) {
   v1::WeightRequest request;
   *request.mutable_open() = options_.open;
   v1::WeightResponse response;
-  if (!stream.Write(request) || !stream.Read(&response) ||
-      !response.has_opened()) {
+  if (!stream.Write(request) || !stream.Read(&response)) {
     return absl::UnavailableError("the stream was not opened");
   }
   absl::MutexLock lock(&mutex_);
+  if (!response.has_opened()) {
+    // The server may keep the stream open and say no more: Finish would wait.
+    context_->TryCancel();
+    return response.has_draining()
+               ? absl::UnavailableError("the server is draining")
+               : absl::InternalError(
+                     "the first answer of a stream was not Opened; is the "
+                     "server of this version?");
+  }
   credit_ = response.opened().token_credit();
   return absl::OkStatus();
 }
@@ -192,8 +219,8 @@ void WeightLane::WriteJobs(Stream& stream) {
       WeightJob& job = node.mapped();
       *request.mutable_group() = job.group;
       request.mutable_group()->set_group_id(++last_group_id_);
-      *request.mutable_group()->mutable_deadline() =
-          ToProto(clock_.WallNow() + (job.give_up_at - clock_.MonotonicNow()));
+      *request.mutable_group()->mutable_time_left() =
+          rpc::ToProto(job.give_up_at - clock_.MonotonicNow());
       tokens_under_way_ += job.tokens;
       under_way_.emplace(last_group_id_, std::move(job));
     }

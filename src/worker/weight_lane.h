@@ -76,6 +76,8 @@ class WeightLane {
   void Run();
   // From Open to the end of the stream; why it ended.
   absl::Status Serve();
+  // Unavailable: the stream has ended, see Finish, or the server is draining.
+  // Internal: the server does not speak this protocol.
   absl::Status OpenStream(Stream& stream);
   void WriteJobs(Stream& stream);
   void ReadAnswers(Stream& stream);
@@ -85,6 +87,11 @@ class WeightLane {
   std::optional<uint64_t> Ready() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Puts what was under way back among the waiting jobs.
   void TakeBack() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Gives what waits to OnLost.
+  void MoveOn();
+  // Until the first of the waiting jobs is late.
+  absl::Duration TimeLeft() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Answers the jobs whose time is over.
   void FailLate();
   void FailAll(const absl::Status& status);
 

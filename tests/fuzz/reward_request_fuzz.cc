@@ -64,7 +64,7 @@ void RewardRequest(std::string_view bytes) {
     const v1::Group& group = weights.group();
     ReadSet(group.prompts(), group.responses(), group.pairs());
     const auto deadline =
-        reward_server::ReadDeadline(group.deadline(), kClock, kLongest);
+        reward_server::ReadTimeLeft(group.time_left(), kClock, kLongest);
     Require(!deadline.ok() || *deadline <= kClock.MonotonicNow() + kLongest,
             "no deadline is further away than the longest");
   }

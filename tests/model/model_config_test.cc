@@ -246,6 +246,18 @@ TEST(ModelConfigTest, NamesTheFileThatIsMissingOrDamaged) {
                        HasSubstr((directory.path() / "config.json").string())));
 }
 
+TEST(ModelConfigTest, RefusesAModelWithAnotherHead) {
+  const auto golden = testing::SourceDirectory() / "tests" / "golden";
+  EXPECT_OK(ReadModelConfig(golden / "llama-reward", Head::kReward));
+  EXPECT_OK(ReadModelConfig(golden / "llama-tied", Head::kCausalLm));
+  EXPECT_THAT(ReadModelConfig(golden / "llama-reward", Head::kCausalLm),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("not a language model")));
+  EXPECT_THAT(ReadModelConfig(golden / "llama-tied", Head::kReward),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("not a reward model")));
+}
+
 TEST(ModelConfigTest, ReadsAPublishedModel) {
   REQUIRE_TEST_DATA(directory, "models/smollm2-135m-instruct");
   ASSERT_OK_AND_ASSIGN(const ModelConfig config, ReadModelConfig(directory));

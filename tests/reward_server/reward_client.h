@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -50,7 +51,9 @@ inline v1::Objective Rule(v1::Objective::Preset preset,
 class RewardClient {
  public:
   explicit RewardClient(const std::string& address)
-      : channel_(rpc::MakeChannel(address, rpc::kScoreChannel).value()),
+      : RewardClient(rpc::MakeChannel(address, rpc::kScoreChannel).value()) {}
+  explicit RewardClient(std::shared_ptr<grpc::Channel> channel)
+      : channel_(std::move(channel)),
         scoring_(v1::ScoringService::NewStub(channel_)),
         model_(v1::ModelService::NewStub(channel_)) {}
 

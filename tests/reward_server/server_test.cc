@@ -5,11 +5,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <set>
 #include <thread>
 
+#include "absl/synchronization/notification.h"
+#include "grpcpp/create_channel.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "tests/reward_server/fake_scorer.h"
 #include "tests/reward_server/reward_client.h"
@@ -326,7 +329,7 @@ TEST_F(ServerTest, ABadGroupFailsAlone) {
   bad_row.add_rows(2);
   stream.Send(bad_row);
   v1::Group late = GroupOf(3, {1, 2});
-  late.mutable_deadline()->set_seconds(1);
+  late.mutable_time_left()->set_seconds(-1);
   stream.Send(late);
   stream.Send(GroupOf(4, {1, 2}));
   std::map<uint64_t, int> codes;
@@ -419,6 +422,81 @@ TEST_F(ServerTest, HoldsStreamsToTheirCredit) {
   EXPECT_EQ(refused->error().code(), static_cast<int>(kResourceExhausted));
   device_->Open();
   EXPECT_EQ(stream.Read()->weights().group_id(), 1u);
+}
+
+// One prompt and one response, named a hundred times: ids alone would be free.
+TEST_F(ServerTest, PairsCostCreditWhereTheyAreMoreThanTheIds) {
+  StartServer({.token_credit = 50});
+  device_->Shut();
+  WeightClient stream(*client_);
+  ASSERT_OK(stream.Open(Rule(v1::Objective::PRESET_VAR)));
+  stream.Send(GroupOf(1, {1}));
+  AwaitVisitor();
+  v1::Group many = GroupOf(2, {2});
+  for (int i = 0; i < 99; ++i) *many.add_pairs() = many.pairs(0);
+  stream.Send(many);
+  const auto refused = stream.Read();
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_EQ(refused->error().group_id(), 2u);
+  EXPECT_EQ(refused->error().code(), static_cast<int>(kResourceExhausted));
+  EXPECT_THAT(refused->error().message(), HasSubstr("100 tokens"));
+  device_->Open();
+  EXPECT_EQ(stream.Read()->weights().group_id(), 1u);
+}
+
+TEST_F(ServerTest, RefusesMoreRowsThanPairs) {
+  WeightClient stream(*client_);
+  ASSERT_OK(stream.Open(Rule(v1::Objective::PRESET_VAR)));
+  v1::Group group = GroupOf(1, {1, 2});
+  for (int i = 0; i < 3; ++i) group.add_rows(1);
+  stream.Send(group);
+  const auto refused = stream.Read();
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_EQ(refused->error().code(), static_cast<int>(kInvalidArgument));
+}
+
+// Each group is an error, which costs no credit. The client writes and reads
+// nothing: once its own buffers are full the server must stop reading.
+TEST_F(ServerTest, AClientThatNeverReadsIsReadNoMore) {
+  constexpr uint64_t kFarTooMany = 100000;
+  // Without this the client's window grows with what it is sent.
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  RewardClient small_window(grpc::CreateCustomChannel(
+      server_->address(), grpc::InsecureChannelCredentials(), arguments));
+  WeightClient stream(small_window);
+  ASSERT_OK(stream.Open(Rule(v1::Objective::PRESET_VAR)));
+  std::atomic<uint64_t> num_sent = 0;
+  std::atomic<bool> stop = false;
+  std::thread writer([&] {
+    v1::Group bad = GroupOf(1, {1});
+    bad.mutable_prompts(0)->set_ids_le32(std::string(1023, 'x'));
+    for (uint64_t id = 1; id <= kFarTooMany && !stop; ++id) {
+      bad.set_group_id(id);
+      if (!stream.Send(bad)) break;
+      num_sent = id;
+    }
+    stream.HalfClose();
+  });
+  // Until a second passes in which nothing could be sent.
+  absl::Notification never;
+  uint64_t before = 0;
+  do {
+    before = num_sent;
+    never.WaitForNotificationWithTimeout(absl::Seconds(1));
+  } while (num_sent != before);
+  EXPECT_GT(num_sent, 64u);
+  EXPECT_LT(num_sent, kFarTooMany);
+  stop = true;
+  // Nothing was lost by the wait: once it reads, each group has its answer.
+  uint64_t num_answered = 0;
+  while (const auto answer = stream.Read()) {
+    ASSERT_EQ(answer->error().group_id(), ++num_answered);
+    ASSERT_EQ(answer->error().code(), static_cast<int>(kInvalidArgument));
+  }
+  writer.join();
+  EXPECT_EQ(num_answered, num_sent);
+  EXPECT_OK(stream.Finish());
 }
 
 // The answer to a group gives its tokens back before the client can have it.
@@ -608,7 +686,7 @@ TEST_F(ServerTest, SurvivesGroupsOfGarbage) {
       pair.set_response(next(5));
     }
     if (next(3) == 0) group.add_rows(next(8));
-    if (next(5) == 0) group.mutable_deadline()->set_nanos(-1);
+    if (next(5) == 0) group.mutable_time_left()->set_nanos(2000000000);
     ASSERT_TRUE(stream.Send(group));
     ASSERT_TRUE(stream.Read().has_value()) << "each group is answered once";
   }
