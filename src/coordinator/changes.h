@@ -32,7 +32,7 @@ struct RunRecord {
   // Of the newest generation: one of its ranks is known to have left, hence it
   // can do no step any more.
   bool group_has_ended = true;
-  // Longest validity among its leases.
+  // Longest validity among its leases that have steps to be done.
   absl::Duration lease_validity;
 };
 

@@ -6,8 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/exit_code.h"
-#include "coordinator/proto_time.h"
 #include "coordinator/run_state.h"
+#include "rpc/proto_time.h"
 
 namespace varalign::coordinator {
 namespace {
@@ -37,11 +37,20 @@ CoordinatorState::CoordinatorState(const Rules& rules, StoredState stored,
 }
 
 void CoordinatorState::Enqueue(RunRecord record, const Now& now) {
-  Queued queued{.record = std::move(record)};
-  if (!queued.record.group_has_ended) {
-    queued.not_before = now.monotonic + queued.record.lease_validity;
-  }
-  queue_.push_back(std::move(queued));
+  const absl::Duration not_before = LeasesEnd(record, now);
+  queue_.push_back({.record = std::move(record), .not_before = not_before});
+}
+
+absl::Duration CoordinatorState::LeasesEnd(const RunRecord& record,
+                                           const Now& now) const {
+  if (record.group_has_ended) return -absl::InfiniteDuration();
+  const auto known = leased_until_.find(record.run.run_id());
+  if (known != leased_until_.end()) return known->second;
+  // A group that this process formed, and gave up, is forgotten once its leases
+  // have run out. Of another's nobody knows when it was given up.
+  const bool was_ours = record.token.incarnation == incarnation_;
+  return was_ours ? -absl::InfiniteDuration()
+                  : now.monotonic + record.lease_validity;
 }
 
 void CoordinatorState::Tick(const Now& now) {
@@ -58,6 +67,9 @@ void CoordinatorState::Tick(const Now& now) {
     }
   }
   last_tick_ = now.monotonic;
+  std::erase_if(leased_until_, [&now](const auto& entry) {
+    return entry.second <= now.monotonic;
+  });
   pool_.RemoveSilent(rules_.verdict.silence_limit, now.monotonic);
   if (active_) JudgeGroup(now);
   if (!active_) StartNextRun(now);
@@ -101,6 +113,9 @@ v1::Run CoordinatorState::EndActiveRun(v1::RunState state,
                                        int32_t exit_code, const Now& now) {
   RunRecord record = *std::move(active_);
   record.group_has_ended = HasLostRank(*group_);
+  if (!record.group_has_ended) {
+    leased_until_[record.run.run_id()] = now.monotonic + record.lease_validity;
+  }
   record.run.set_exit_code(exit_code);
   active_.reset();
   group_.reset();
@@ -167,7 +182,7 @@ void CoordinatorState::ChangeState(RunRecord& record, v1::RunState to,
   event.mutable_state()->set_generation(run.generation());
   if (HasEnded(to)) {
     event.mutable_state()->set_exit_code(run.exit_code());
-    *run.mutable_end_time() = ToProto(now.wall);
+    *run.mutable_end_time() = rpc::ToProto(now.wall);
   }
   run.set_state(to);
   run.set_reason(reason);
@@ -178,7 +193,7 @@ void CoordinatorState::ChangeState(RunRecord& record, v1::RunState to,
 void CoordinatorState::Emit(RunRecord& record, v1::RunEvent event,
                             const Now& now) {
   event.set_number(++record.num_events);
-  *event.mutable_time() = ToProto(now.wall);
+  *event.mutable_time() = rpc::ToProto(now.wall);
   effects_.changes.push_back(AddEvent{record.run.run_id(), std::move(event)});
   Keep(record);
 }

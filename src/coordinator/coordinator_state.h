@@ -10,6 +10,7 @@
 #define VARALIGN_COORDINATOR_COORDINATOR_STATE_H_
 
 #include <deque>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -122,6 +123,8 @@ class CoordinatorState {
                                     const Now& now);
 
   void Enqueue(RunRecord record, const Now& now);
+  // From when on no lease of the run's newest generation holds.
+  absl::Duration LeasesEnd(const RunRecord& record, const Now& now) const;
   void StartNextRun(const Now& now);
   void FormNextGroup(const Form& form, const Now& now);
   // True: a slot left before it started its rank, so the run waits for another.
@@ -147,6 +150,8 @@ class CoordinatorState {
   absl::StatusOr<std::optional<v1::HeartbeatResponse>> HearRank(
       const v1::RankHeartbeat& heartbeat, const Now& now);
 
+  // Brings the record of how long leases hold up to date.
+  void ShortenLeases();
   absl::Status ReportStep(const v1::StepReport& step, uint32_t rank,
                           const Now& now);
   void ReportEvaluation(const v1::EvaluationReport& evaluation, const Now& now);
@@ -162,6 +167,8 @@ class CoordinatorState {
   std::deque<Queued> queue_;
   std::optional<RunRecord> active_;
   std::optional<Group> group_;  // has a value iff active_ has
+  // When the leases of groups that were given up have run out, by run.
+  std::map<std::string, absl::Duration> leased_until_;
   absl::Duration last_tick_;
   Effects effects_;
 };

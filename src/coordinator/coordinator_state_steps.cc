@@ -6,8 +6,8 @@
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 #include "coordinator/coordinator_state.h"
-#include "coordinator/proto_time.h"
 #include "coordinator/run_state.h"
+#include "rpc/proto_time.h"
 
 namespace varalign::coordinator {
 namespace {
@@ -96,18 +96,28 @@ absl::StatusOr<v1::LeaseStepsResponse> CoordinatorState::LeaseSteps(
       LeaseValidity(group_->step_time, lease.end - lease.begin, rules_.lease);
   if (answer.is_new) {
     effects_.changes.push_back(AddLease{run.run_id(), run.generation(), lease});
-    active_->lease_validity = std::max(active_->lease_validity, validity);
-    Keep(*active_);
-    if (run.state() == v1::PREPARING) {
-      ChangeState(*active_, v1::RUNNING, "", now);
-    }
+  }
+  // A repeat may promise more than the first answer did.
+  absl::Duration& promised = group_->validities[lease.end];
+  promised = std::max(promised, validity);
+  ShortenLeases();
+  if (answer.is_new && run.state() == v1::PREPARING) {
+    ChangeState(*active_, v1::RUNNING, "", now);
   }
   v1::LeaseStepsResponse response;
   response.set_begin(lease.begin);
   response.set_end(lease.end);
-  *response.mutable_valid_for() = ToProto(validity);
+  *response.mutable_valid_for() = rpc::ToProto(validity);
   response.set_then(lease.then);
   return response;
+}
+
+void CoordinatorState::ShortenLeases() {
+  const absl::Duration validity =
+      LeaseValidityFrom(*group_, active_->run.step());
+  if (validity == active_->lease_validity) return;
+  active_->lease_validity = validity;
+  Keep(*active_);
 }
 
 absl::Status CoordinatorState::Report(const v1::ReportStepRequest& request,
@@ -147,6 +157,7 @@ absl::Status CoordinatorState::ReportStep(const v1::StepReport& step,
   kept.set_generation(run.generation());
   run.set_step(step.step() + 1);
   run.set_tokens(run.tokens() + step.tokens());
+  ShortenLeases();
   const absl::Duration took = DurationOf(step);
   group_->step_time =
       group_->step_time == absl::ZeroDuration()

@@ -2,8 +2,8 @@
 
 #include "absl/time/time.h"
 #include "base/json.h"
-#include "coordinator/proto_time.h"
 #include "coordinator/run_state.h"
+#include "rpc/proto_time.h"
 
 namespace varalign::coordinator {
 namespace {
@@ -11,7 +11,7 @@ namespace {
 using base::Json;
 
 std::string TimeText(const v1::RunEvent& event) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", FromProto(event.time()),
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", rpc::FromProto(event.time()),
                           absl::UTCTimeZone());
 }
 
@@ -28,6 +28,8 @@ void AddWeights(const v1::WeightStatistics& weights, Json& line) {
   line["reward_mean"] = weights.reward_mean();
   line["weighted_reward_mean"] = weights.weighted_reward_mean();
   line["log_z_mean"] = weights.log_z_mean();
+  line["reward_length_correlation"] = weights.reward_length_correlation();
+  line["ref_share"] = weights.ref_share();
 }
 
 void AddStep(const v1::StepReport& step, Json& line) {

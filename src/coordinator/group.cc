@@ -61,7 +61,11 @@ Group RestoreGroup(const RunRecord& record, const StoredGroup& stored,
     member.left_at = now;
     group.members.push_back(std::move(member));
   }
-  for (const Lease& lease : stored.leases) group.leases.Restore(lease);
+  for (const Lease& lease : stored.leases) {
+    group.leases.Restore(lease);
+    // The longest of them all is what was kept.
+    group.validities[lease.end] = record.lease_validity;
+  }
   for (const CheckpointRecord& checkpoint : stored.checkpoints) {
     if (checkpoint.acknowledged) continue;
     const auto [barrier, _] = group.barriers.try_emplace(
@@ -140,6 +144,16 @@ bool HasLostRank(const Group& group) {
   return std::any_of(
       group.members.begin(), group.members.end(),
       [](const Member& member) { return member.record.has_left; });
+}
+
+absl::Duration LeaseValidityFrom(Group& group, uint64_t step) {
+  group.validities.erase(group.validities.begin(),
+                         group.validities.upper_bound(step));
+  absl::Duration longest;
+  for (const auto& [end, validity] : group.validities) {
+    longest = std::max(longest, validity);
+  }
+  return longest;
 }
 
 }  // namespace varalign::coordinator

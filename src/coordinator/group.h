@@ -42,6 +42,8 @@ struct Group {
   absl::Duration formed_at;
   std::vector<Member> members;  // by rank
   LeaseTable leases;
+  // How long the leases that still have steps to be done hold, by their ends.
+  std::map<uint64_t, absl::Duration> validities;
   absl::Duration step_time;  // smoothed; zero until a step was reported
   int formed_in_vain = 0;    // groups of the run before this one, in a row
   std::map<uint64_t, CheckpointBarrier> barriers;  // by step, the newest few
@@ -81,6 +83,11 @@ const Member* FindNeverStarted(const Group& group, const StartRules& rules,
 
 // One of the ranks is known to have left.
 bool HasLostRank(const Group& group);
+
+// How long steps of the group may go on once nobody hears of it: the longest
+// validity among the leases that end after `step`, of which all steps before
+// are done. Forgets the others.
+absl::Duration LeaseValidityFrom(Group& group, uint64_t step);
 
 }  // namespace varalign::coordinator
 

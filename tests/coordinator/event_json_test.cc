@@ -39,6 +39,8 @@ TEST(EventJsonTest, MetricsHaveTheNamesOfTrainersThatPeopleKnow) {
   event.mutable_step()->set_loss(1.5);
   event.mutable_step()->set_grad_norm(std::numeric_limits<double>::infinity());
   event.mutable_step()->mutable_weights()->set_ess_ratio(0.25);
+  event.mutable_step()->mutable_weights()->set_reward_length_correlation(0.5);
+  event.mutable_step()->mutable_weights()->set_ref_share(0.125);
   const auto line = MetricsLine(event);
   ASSERT_TRUE(line.has_value());
   EXPECT_THAT(*line, StartsWith("{\"number\":12,"));
@@ -47,6 +49,8 @@ TEST(EventJsonTest, MetricsHaveTheNamesOfTrainersThatPeopleKnow) {
   EXPECT_EQ(json["loss"], 1.5);
   EXPECT_TRUE(json["grad_norm"].is_null());
   EXPECT_EQ(json["weight_ess_ratio"], 0.25);
+  EXPECT_EQ(json["reward_length_correlation"], 0.5);
+  EXPECT_EQ(json["ref_share"], 0.125);
   for (const char* name : {"learning_rate", "num_tokens"}) {
     EXPECT_TRUE(json.contains(name)) << name;
   }
