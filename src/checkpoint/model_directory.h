@@ -49,16 +49,18 @@ struct WriteModelOptions {
   uint64_t max_shard_bytes = 5ull << 30;
 };
 
+// A file that was written.
+struct ModelFile {
+  std::string name;  // relative to the directory, '/' between parts
+  uint64_t num_bytes = 0;
+  std::string xxh3_128;  // lower-case hex
+};
+
 // Writes a complete Hugging Face directory into the new directory `target` and
 // syncs it. AlreadyExists if `target` is there; ResourceExhausted without room;
 // DataLoss for a value that is not finite; `target` is removed on an error.
 // Tensors are written in their dtype; config.json's dtype keys follow. Returns
-// every file with size and XXH3-128, names relative to `target`.
-struct ModelFile {
-  std::string name;
-  uint64_t num_bytes = 0;
-  std::string xxh3_128;
-};
+// every file.
 absl::StatusOr<std::vector<ModelFile>> WriteModelDirectory(
     const std::filesystem::path& target, std::span<const NamedTensor> tensors,
     const WriteModelOptions& options);

@@ -47,6 +47,12 @@ StepWeightMetrics::StepWeightMetrics(telemetry::Registry& registry)
       length_corr(AddSingleGauge(
           registry, "varalign_weight_length_corr",
           "Correlation of log w and token count within Z-sets.")),
+      reward_length_corr(AddSingleGauge(
+          registry, "varalign_reward_length_corr",
+          "Correlation of the reward and token count within Z-sets.")),
+      ref_share(AddSingleGauge(
+          registry, "varalign_ref_share",
+          "Share of the reference term in the spread of log w within Z-sets.")),
       log_z_mean(AddSingleGauge(registry, "varalign_log_z_mean",
                                 "Mean log Z of the Z-sets.")),
       trivial_z_rows(AddSingleCounter(registry, "varalign_trivial_z_rows_total",
@@ -66,6 +72,8 @@ void StepWeightMetrics::Observe(const v1::WeightStatistics& step) {
   clipped_share.Set(step.clipped_share());
   kl.Set(step.kl());
   length_corr.Set(step.length_correlation());
+  reward_length_corr.Set(step.reward_length_correlation());
+  ref_share.Set(step.ref_share());
   log_z_mean.Set(step.log_z_mean());
   trivial_z_rows.Increment(static_cast<double>(step.trivial_rows()));
   reward_mean.Set(step.reward_mean());

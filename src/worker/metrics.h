@@ -31,6 +31,8 @@ struct StepWeightMetrics {
   telemetry::Gauge& clipped_share;
   telemetry::Gauge& kl;
   telemetry::Gauge& length_corr;
+  telemetry::Gauge& reward_length_corr;
+  telemetry::Gauge& ref_share;
   telemetry::Gauge& log_z_mean;
   telemetry::Counter& trivial_z_rows;
   telemetry::Gauge& reward_mean;

@@ -18,12 +18,12 @@
 #include "checkpoint/checkpoint.h"
 #include "collective/local_process_group.h"
 #include "collective/make_process_group.h"
+#include "rpc/proto_time.h"
 #include "worker/checkpoint_saver.h"
 #include "worker/constants.h"
 #include "worker/coordinator_client.h"
 #include "worker/coordinator_rendezvous.h"
 #include "worker/data_gate.h"
-#include "worker/duration.h"
 #include "worker/held_out.h"
 #include "worker/model_setup.h"
 #include "worker/pair_scorer.h"
@@ -31,6 +31,7 @@
 #include "worker/rank_settings.h"
 #include "worker/rule.h"
 #include "worker/run_dataset.h"
+#include "worker/same_start.h"
 #include "worker/shared_directory.h"
 #include "worker/step_reporter.h"
 #include "worker/streamed_step_source.h"
@@ -76,6 +77,7 @@ class RankRun {
   absl::Status OpenData();
   absl::Status PassDataGate();
   absl::Status OpenModel();
+  StartState Start() const;
   absl::Status JoinGroup();
   absl::Status FixConstants();
   absl::StatusOr<v1::Constants> ComputeConstants();
@@ -152,15 +154,7 @@ absl::Status RankRun::OpenData() {
     RETURN_IF_ERROR(
         data::CheckTokenizer(evaluation_->manifest(), config.model().path()));
   }
-  if (rule_.train_on() == v1::Objective::TRAIN_ON_CHOSEN &&
-      rule_.preset() != v1::Objective::PRESET_SFT &&
-      !dataset_->manifest().has_roles()) {
-    return base::WithExitCode(
-        absl::InvalidArgumentError(absl::StrCat(
-            "objective.train_on is chosen, but the data set has no roles: ",
-            config.data().path())),
-        base::kExitBadConfig);
-  }
+  RETURN_IF_ERROR(CheckRoles(config, rule_, dataset_->manifest()));
   ASSIGN_OR_RETURN(plan_, MakePlan(config, rule_, dataset_->manifest()));
   ASSIGN_OR_RETURN(score_source_,
                    ChooseScoreSource(config, rule_, dataset_->manifest(),
@@ -212,22 +206,33 @@ absl::Status RankRun::OpenModel() {
   return saver_->Prepare(parameters_->num_parameters);
 }
 
+StartState RankRun::Start() const {
+  return {
+      .host = HostName(),
+      .dataset = dataset_->manifest_xxh3(),
+      .evaluation = evaluation_.has_value() ? evaluation_->manifest_xxh3() : "",
+      .parameters = DigestOf(parameters_->flat)};
+}
+
 absl::Status RankRun::JoinGroup() {
   const v1::CollectiveConfig& config = run_.config().collective();
   if (flags_.world_size == 1) {
-    group_ = collective::LocalHub(1, FromProto(config.timeout())).Join(0);
+    group_ = collective::LocalHub(1, rpc::FromProto(config.timeout())).Join(0);
   } else {
     CoordinatorRendezvous rendezvous(*client_, clock_);
     RETURN_IF_ERROR(ProveSharedDirectory(
         CheckpointRoot(), flags_.rank,
         absl::StrCat(flags_.incarnation, ".", flags_.generation, "\n"),
-        FromProto(config.timeout()), rendezvous));
+        rpc::FromProto(config.timeout()), rendezvous));
+    RETURN_IF_ERROR(ProveSameStart(Start(), flags_.rank, flags_.world_size,
+                                   rpc::FromProto(config.timeout()),
+                                   rendezvous));
     ASSIGN_OR_RETURN(group_, collective::MakeProcessGroup(
                                  BackendOf(config),
                                  {.rank = static_cast<int>(flags_.rank),
                                   .size = static_cast<int>(flags_.world_size),
                                   .interface = InterfaceOf(config, flags_),
-                                  .timeout = FromProto(config.timeout())},
+                                  .timeout = rpc::FromProto(config.timeout())},
                                  rendezvous));
     if (is_first()) RemoveProof(CheckpointRoot());
   }
@@ -249,7 +254,7 @@ absl::StatusOr<std::unique_ptr<PairScorer>> RankRun::MakeScorer(
     v1::Outputs outputs, const std::string& fingerprint) const {
   return PairScorer::Create(
       {.servers = flags_.reward_servers,
-       .timeout = FromProto(run_.config().scoring().timeout()),
+       .timeout = rpc::FromProto(run_.config().scoring().timeout()),
        .outputs = std::move(outputs),
        .expected_fingerprint = fingerprint},
       clock_, departure_, metrics_.reward_client_requests);
@@ -343,12 +348,12 @@ absl::Status RankRun::MakeSource() {
   open.set_expected_fingerprint(run_.constants().reward_fingerprint());
   *open.mutable_rule() = rule_;
   const v1::ScoringConfig& scoring = run_.config().scoring();
-  ASSIGN_OR_RETURN(
-      weights_, WeightClient::Create({.servers = flags_.reward_servers,
-                                      .open = std::move(open),
-                                      .timeout = FromProto(scoring.timeout())},
-                                     clock_, departure_,
-                                     metrics_.reward_client_requests));
+  ASSIGN_OR_RETURN(weights_,
+                   WeightClient::Create(
+                       {.servers = flags_.reward_servers,
+                        .open = std::move(open),
+                        .timeout = rpc::FromProto(scoring.timeout())},
+                       clock_, departure_, metrics_.reward_client_requests));
   source_ = std::make_unique<StreamedStepSource>(
       context, done_.step(), plan_->total_steps(),
       std::max(scoring.prefetch_steps(), 1u), *weights_, clock_);

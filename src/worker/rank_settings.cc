@@ -38,13 +38,17 @@ collective::Backend BackendOf(const v1::CollectiveConfig& config) {
   }
 }
 
+std::string HostName() {
+  char host[256] = "127.0.0.1";
+  gethostname(host, sizeof(host) - 1);
+  return host;
+}
+
 std::string InterfaceOf(const v1::CollectiveConfig& config,
                         const RankFlags& flags) {
   if (!config.interface().empty()) return config.interface();
   if (flags.ranks_on_host == flags.world_size) return "127.0.0.1";
-  char host[256] = "127.0.0.1";
-  gethostname(host, sizeof(host) - 1);
-  return host;
+  return HostName();
 }
 
 }  // namespace varalign::worker

@@ -23,6 +23,9 @@ int ThreadsOf(const v1::TrainConfig& train, const RankFlags& flags);
 
 collective::Backend BackendOf(const v1::CollectiveConfig& config);
 
+// This host, as it calls itself; 127.0.0.1 where it has no name.
+std::string HostName();
+
 // Empty in the configuration: loopback where all ranks share a host, else the
 // interface of this host's name.
 std::string InterfaceOf(const v1::CollectiveConfig& config,

@@ -12,27 +12,35 @@
 
 namespace varalign::worker {
 
+// One step, ready to be trained.
 struct PreparedStep {
   StepBatch batch;
-  // [rows of the batch]; NaN for rows that this rank neither trains nor
-  // reports on.
+  // [rows of the batch], nats, -inf for a weight of 0; NaN for rows that this
+  // rank neither trains nor reports on.
   std::vector<double> log_weights;
-  // Of the Z-sets that this rank reports on.
+  // Of the Z-sets that this rank reports on; to be added up over the ranks.
   objective::WeightStatistics statistics;
+  // How long the step stood still for its weights; zero from columns.
   absl::Duration weight_wait;
 };
 
+// Not thread safe: one loop takes the steps. The log-weights are the same bits
+// whichever source gives them, on every rank that needs the row.
 class StepSource {
  public:
   virtual ~StepSource() = default;
 
-  // Steps are taken one after another. Blocks until the weights are there.
-  //   DataLoss          a score is missing or not finite
-  //   DeadlineExceeded  the weights did not arrive in time
+  // Steps are taken one after another, from the first that the run has still to
+  // do. Blocks until the weights are there. After an error no step is taken.
+  //   DataLoss           a score is missing or not finite
+  //   DeadlineExceeded   the weights did not arrive in time
+  //   InvalidArgument    the rule does not fit the rows
+  //   Internal           a step was left out
+  //   others             of the reward server, or why the rank leaves
   virtual absl::StatusOr<PreparedStep> Take(uint64_t step) = 0;
 };
 
-// What all sources know.
+// What all sources know. The references outlive the context.
 struct StepContext {
   const data::Dataset& dataset;
   const data::Plan& plan;

@@ -14,8 +14,8 @@
 
 namespace varalign::worker {
 
-// What a step changes. `adamw.master` is this rank's slice of
-// `parameters.flat` itself: an update needs no copy.
+// What a step changes; one rank's. Not thread safe. `adamw.master` is this
+// rank's slice of `parameters.flat` itself: an update needs no copy.
 struct TrainState {
   model::Parameters parameters;
   optim::AdamWState adamw;
@@ -23,7 +23,8 @@ struct TrainState {
   double max_grad_norm = 0;  // 0: off
 };
 
-// Zero moments; gives the parameters their gradients.
+// Zero moments; gives the parameters their gradients. `shards` was made for
+// `parameters.flat` and says which slice is this rank's.
 TrainState MakeTrainState(model::Parameters parameters,
                           const FlatShards& shards);
 
@@ -35,8 +36,14 @@ struct StepOutcome {
   objective::WeightStatistics statistics;  // over all ranks
 };
 
-// Every rank calls it for the same step. Any error: a peer is gone, and `state`
-// may be half updated.
+// One optimizer step: gradients of all micro-batches, summed over the ranks,
+// scaled once by the batch's divisor and the clip, AdamW on this rank's slice,
+// the slices gathered. Every rank calls it for the same step, with its own part
+// of the batch and the same `learning_rate`; it blocks in collectives.
+//
+// A gradient that is not finite is no error: the step is skipped on all ranks.
+// Codes are those of `group` (Aborted: a peer is gone; DeadlineExceeded: it did
+// not come). After any error `state` may be half updated: restore it.
 absl::StatusOr<StepOutcome> TrainStep(const LocalBatch& batch,
                                       double learning_rate,
                                       collective::ProcessGroup& group,

@@ -1,5 +1,6 @@
 #include "worker/training_loop.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -12,7 +13,7 @@ namespace varalign::worker {
 namespace {
 
 // So many steps without an update in a row end the run.
-constexpr int kMaxSkippedInARow = 3;
+constexpr uint64_t kMaxSkippedInARow = 3;
 // Rows after which the weights' statistics are looked at for warnings.
 constexpr uint64_t kRowsOfAWarning = 64;
 
@@ -45,7 +46,31 @@ v1::WeightStatistics ToProto(const objective::WeightMetrics& metrics) {
   proto.set_small_share(metrics.small_share.value_or(0));
   proto.set_kl(metrics.kl.value_or(0));
   proto.set_clipped_share(metrics.clipped_share.value_or(0));
+  proto.set_reward_length_correlation(metrics.reward_length_corr.value_or(0));
+  proto.set_ref_share(metrics.ref_share.value_or(0));
   return proto;
+}
+
+// What a checkpoint kept. Nothing of it fits where another version wrote it,
+// with other sums: the window then begins anew.
+objective::WeightStatistics RecentOf(const v1::TrainState& done) {
+  objective::WeightStatistics recent;
+  const auto& kept = done.recent_weight_sums();
+  if (static_cast<size_t>(kept.size()) == recent.sums().size()) {
+    std::copy(kept.begin(), kept.end(), recent.sums().begin());
+  }
+  return recent;
+}
+
+// True the first time.
+bool AddCode(const std::string& code, v1::TrainState& done) {
+  auto& codes = *done.mutable_warned();
+  const auto place = std::lower_bound(codes.begin(), codes.end(), code);
+  if (place != codes.end() && *place == code) return false;
+  const auto index = place - codes.begin();
+  *codes.Add() = code;
+  std::rotate(codes.begin() + index, codes.end() - 1, codes.end());
+  return true;
 }
 
 }  // namespace
@@ -80,7 +105,8 @@ TrainingLoop::TrainingLoop(LoopOptions options, v1::TrainState done,
       clock_(clock),
       outputs_(std::move(outputs)),
       done_(std::move(done)),
-      saved_step_(done_.step()) {}
+      saved_step_(done_.step()),
+      recent_(RecentOf(done_)) {}
 
 absl::Status TrainingLoop::Run(LeaseKeeper& leases) {
   // A resumed run was evaluated when it began.
@@ -133,8 +159,9 @@ absl::Status TrainingLoop::Count(const StepOutcome& outcome,
   done_.set_rows(done_.rows() + prepared.batch.planned.trained_rows);
   done_.set_updates(static_cast<uint64_t>(state_.adamw.updates));
   done_.set_skipped_steps(done_.skipped_steps() + outcome.skipped);
-  skipped_in_a_row_ = outcome.skipped ? skipped_in_a_row_ + 1 : 0;
-  if (skipped_in_a_row_ < kMaxSkippedInARow) return absl::OkStatus();
+  done_.set_skipped_in_a_row(outcome.skipped ? done_.skipped_in_a_row() + 1
+                                             : 0);
+  if (done_.skipped_in_a_row() < kMaxSkippedInARow) return absl::OkStatus();
   return base::WithExitCode(
       absl::FailedPreconditionError(
           absl::StrCat("gradients were not finite in ", kMaxSkippedInARow,
@@ -175,11 +202,13 @@ v1::StepReport TrainingLoop::ReportOf(const StepOutcome& outcome,
 absl::Status TrainingLoop::Warn(const StepOutcome& outcome) {
   recent_.Merge(outcome.statistics);
   const objective::WeightMetrics metrics = recent_.Metrics();
-  if (metrics.rows < kRowsOfAWarning) return absl::OkStatus();
-  recent_ = objective::WeightStatistics();
+  const bool is_due = metrics.rows >= kRowsOfAWarning;
+  if (is_due) recent_ = objective::WeightStatistics();
+  KeepRecent();
+  if (!is_due) return absl::OkStatus();
   const v1::Objective& rule = options_.context.rule;
   for (const auto& warning : objective::MetricWarnings(rule, metrics)) {
-    if (!warned_.insert(warning.code).second) continue;
+    if (!AddCode(warning.code, done_)) continue;
     RETURN_IF_ERROR(
         outputs_.report_warning(ToEvent(warning, done_.step() - 1)));
     if (rule.strict() && warning.severity == objective::Severity::kWarning) {
@@ -187,6 +216,11 @@ absl::Status TrainingLoop::Warn(const StepOutcome& outcome) {
     }
   }
   return absl::OkStatus();
+}
+
+void TrainingLoop::KeepRecent() {
+  const auto sums = recent_.sums();
+  done_.mutable_recent_weight_sums()->Assign(sums.begin(), sums.end());
 }
 
 absl::Status TrainingLoop::SaveIfNew() {

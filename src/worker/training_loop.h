@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -75,6 +74,8 @@ class TrainingLoop {
                           const PreparedStep& prepared, double learning_rate,
                           absl::Duration elapsed) const;
   absl::Status Warn(const StepOutcome& outcome);
+  // What the next Warn begins with, into `done_`.
+  void KeepRecent();
   absl::Status SaveIfNew();
   absl::Status EvaluateNow();
 
@@ -88,12 +89,11 @@ class TrainingLoop {
   const base::Clock& clock_;
   const LoopOutputs outputs_;
 
+  // All that a step leaves behind for the next one, besides the tensors.
   v1::TrainState done_;
   uint64_t saved_step_;
-  int skipped_in_a_row_ = 0;
-  // Since the last look at them.
+  // Since the last look at them; kept in `done_` too.
   objective::WeightStatistics recent_;
-  std::set<std::string> warned_;  // codes
 };
 
 // The event of a warning, and the status under which a strict run stops.

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "absl/strings/str_cat.h"
 #include "base/exit_code.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -103,6 +104,60 @@ TEST_F(TrainingLoopTest, ResumedRunEqualsUninterruptedBitByBit) {
     EXPECT_EQ(second.done.tokens(), whole.done.tokens());
     std::filesystem::remove_all(directory_ / "checkpoints");
   }
+}
+
+// The window of rows that warnings look at, and the warnings given, are part of
+// what a checkpoint keeps.
+TEST_F(TrainingLoopTest, ResumedRunWarnsAsTheUninterruptedOne) {
+  TinyRunOptions options;
+  options.objective.set_preset(v1::Objective::PRESET_VAR_LITERAL);
+  const auto given = [](const TinyRunResult& run) {
+    std::vector<std::string> warnings;
+    for (const v1::WarningEvent& warning : run.warnings) {
+      warnings.push_back(absl::StrCat(warning.code(), " at ", warning.step(),
+                                      ": ", warning.message()));
+    }
+    return warnings;
+  };
+  const TinyRunResult whole = Run(options);
+  ASSERT_OK(whole.status);
+  ASSERT_FALSE(whole.warnings.empty());
+  ASSERT_GT(whole.warnings[0].step(), 0u) << "the window spans several steps";
+  for (const uint64_t stop_at : {1, 2, 5}) {
+    std::filesystem::remove_all(directory_ / "checkpoints");
+    options.stop_at = stop_at;
+    options.resume_at = 0;
+    std::vector<std::string> warnings = given(Run(options));
+    options.stop_at = 0;
+    options.resume_at = stop_at;
+    const TinyRunResult second = Run(options);
+    ASSERT_OK(second.status);
+    for (std::string& warning : given(second)) warnings.push_back(warning);
+    EXPECT_EQ(warnings, given(whole)) << "interrupted after " << stop_at;
+  }
+}
+
+// Skipped steps are counted across the interruption.
+TEST_F(TrainingLoopTest, ResumedRunGivesUpWhereTheUninterruptedOneDoes) {
+  const TinyRunResult whole = Run({.learning_rate = 1e30});
+  const TinyRunResult first = Run({.learning_rate = 1e30, .stop_at = 2});
+  ASSERT_THAT(first.saved_steps, ElementsAre(2)) << first.status;
+  ASSERT_TRUE(first.steps.back().skipped());
+  const TinyRunResult second = Run({.learning_rate = 1e30, .resume_at = 2});
+  EXPECT_THAT(second.status, StatusIs(absl::StatusCode::kFailedPrecondition,
+                                      HasSubstr("not finite")));
+  EXPECT_EQ(first.steps.size() + second.steps.size(), whole.steps.size());
+  EXPECT_EQ(second.status.message(), whole.status.message());
+}
+
+TEST_F(TrainingLoopTest, ReportsWhatTheLengthWarningComparesWith) {
+  const TinyRunResult run = Run({.max_steps = 1});
+  ASSERT_OK(run.status);
+  const v1::WeightStatistics& weights = run.steps[0].weights();
+  EXPECT_NE(weights.reward_length_correlation(), 0);
+  EXPECT_LE(std::abs(weights.reward_length_correlation()), 1);
+  EXPECT_GT(weights.ref_share(), 0);
+  EXPECT_LT(weights.ref_share(), 1);
 }
 
 TEST_F(TrainingLoopTest, ResumesOnAnotherWorldSize) {
