@@ -7,8 +7,12 @@
 
 namespace varalign::cli {
 
-void AddPrepareVerb(CLI::App& app, Action& action, base::ProgressScreen screen);
-void AddDataVerb(CLI::App& app, Action& action);  // data inspect
+// `standard_error` shows how far the work is.
+void AddPrepareVerb(CLI::App& app, Action& action,
+                    base::ProgressScreen standard_error);
+// data inspect; `standard_output` takes colours where it is a terminal.
+void AddDataVerb(CLI::App& app, Action& action,
+                 base::ProgressScreen standard_output);
 void AddTokenizeVerb(CLI::App& app, Action& action);
 
 }  // namespace varalign::cli

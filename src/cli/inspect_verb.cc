@@ -1,6 +1,4 @@
 // `data inspect`: what exactly is trained; declared in data_verbs.h.
-#include <unistd.h>
-
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -26,12 +24,13 @@ struct InspectArguments {
   uint64_t rows = 3;
   bool json = false;
   bool plain = false;
+  base::ProgressScreen screen = base::ProgressScreen::kLog;
 };
 
-// The terminal's wishes are read where standard output is known to be one.
 Marks ChooseMarks(const InspectArguments& arguments) {
-  return !arguments.plain && isatty(STDOUT_FILENO) == 1 ? Marks::kColour
-                                                        : Marks::kBrackets;
+  return !arguments.plain && arguments.screen == base::ProgressScreen::kTerminal
+             ? Marks::kColour
+             : Marks::kBrackets;
 }
 
 absl::Status Inspect(const InspectArguments& arguments) {
@@ -59,10 +58,11 @@ absl::Status Inspect(const InspectArguments& arguments) {
 
 }  // namespace
 
-void AddDataVerb(CLI::App& app, Action& action) {
+void AddDataVerb(CLI::App& app, Action& action, base::ProgressScreen screen) {
   CLI::App* data = app.add_subcommand("data", kHelp);
   data->require_subcommand(1);
   auto arguments = std::make_shared<InspectArguments>();
+  arguments->screen = screen;
   CLI::App* verb = data->add_subcommand("inspect", kHelp);
   verb->add_option("path", arguments->path,
                    "data set directory, or file of rows")

@@ -32,16 +32,18 @@ constexpr char kDescription[] =
     "  varalign train run.yaml\n";
 
 void AddVerbs(CLI::App& app, Action& action) {
+  const char* term = std::getenv("TERM");
+  const char* no_color = std::getenv("NO_COLOR");
   const base::ProgressScreen screen =
-      base::ScreenOfStandardError(std::getenv("TERM"), std::getenv("NO_COLOR"));
-  AddTrainVerb(app, action);
+      base::ScreenOfStandardError(term, no_color);
+  AddTrainVerb(app, action, screen);
   AddPrepareVerb(app, action, screen);
-  AddDataVerb(app, action);
+  AddDataVerb(app, action, base::ScreenOfStandardOutput(term, no_color));
   AddTokenizeVerb(app, action);
   AddScoreVerb(app, action, screen);
   AddWeightsVerb(app, action);
   AddSubmitVerb(app, action);
-  AddWatchVerb(app, action);
+  AddWatchVerb(app, action, screen);
   AddListVerb(app, action);
   AddCancelVerb(app, action);
   AddConfigVerb(app, action);

@@ -11,6 +11,7 @@
 #include "base/status_macros.h"
 #include "base/version.h"
 #include "cli/completion.h"
+#include "cli/config_options.h"
 #include "cli/run_request.h"
 #include "config/schema.h"
 #include "google/protobuf/util/json_util.h"
@@ -22,14 +23,14 @@ namespace {
 using base::Json;
 
 struct ConfigArguments {
-  std::string file;
-  std::vector<std::string> overrides;
+  ConfigOptions config;
   bool json = false;
 };
 
 absl::Status PrintConfig(const ConfigArguments& arguments) {
-  ASSIGN_OR_RETURN(const config::LoadedConfig loaded,
-                   LoadResolvedConfig(arguments.file, arguments.overrides));
+  ASSIGN_OR_RETURN(
+      const config::LoadedConfig loaded,
+      LoadResolvedConfig(arguments.config.file, arguments.config.overrides));
   if (!arguments.json) {
     std::fputs(config::ToYamlWithOrigins(loaded).c_str(), stdout);
     return absl::OkStatus();
@@ -50,13 +51,14 @@ absl::Status PrintConfig(const ConfigArguments& arguments) {
 }
 
 absl::Status ValidateConfig(const ConfigArguments& arguments) {
-  ASSIGN_OR_RETURN(const config::LoadedConfig loaded,
-                   LoadResolvedConfig(arguments.file, arguments.overrides));
+  ASSIGN_OR_RETURN(
+      const config::LoadedConfig loaded,
+      LoadResolvedConfig(arguments.config.file, arguments.config.overrides));
   RETURN_IF_ERROR(CheckInputs(loaded.config));
   if (arguments.json) {
     std::printf("{\"version\":1,\"valid\":true}\n");
   } else {
-    std::printf("%s: valid\n", arguments.file.c_str());
+    std::printf("%s: valid\n", arguments.config.file.c_str());
   }
   return absl::OkStatus();
 }
@@ -96,10 +98,7 @@ void AddConfigPart(CLI::App& parent, const std::string& name,
                    absl::Status (*run)(const ConfigArguments&)) {
   auto arguments = std::make_shared<ConfigArguments>();
   CLI::App* verb = parent.add_subcommand(name, help);
-  verb->add_option("config", arguments->file, "configuration (YAML)")
-      ->required();
-  verb->add_option("--set", arguments->overrides,
-                   "override one value: key.path=value");
+  AddConfigOptions(*verb, arguments->config)->required();
   verb->add_flag("--json", arguments->json, "print one JSON object");
   verb->callback(
       [arguments, &action, run] { action = [=] { return run(*arguments); }; });

@@ -1,7 +1,5 @@
 #include "cli/run_follower.h"
 
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -26,8 +24,9 @@ bool IsFinalStep(const v1::StepReport& step, uint64_t total_steps) {
 
 }  // namespace
 
-Output DefaultOutput() {
-  return isatty(STDERR_FILENO) != 0 ? Output::kTerminal : Output::kPlain;
+Output OutputOn(base::ProgressScreen standard_error) {
+  return standard_error == base::ProgressScreen::kTerminal ? Output::kTerminal
+                                                           : Output::kPlain;
 }
 
 RunFollower::RunFollower(std::string name, uint64_t total_steps, Output output)

@@ -6,14 +6,15 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "base/progress.h"
 #include "varalign/v1/coordinator.pb.h"
 
 namespace varalign::cli {
 
 enum class Output { kTerminal, kPlain, kJsonLines, kSilent };
 
-// kTerminal where standard error is a terminal that can move its cursor.
-Output DefaultOutput();
+// kTerminal where standard error is a terminal that takes redrawing.
+Output OutputOn(base::ProgressScreen standard_error);
 
 // Takes the events of one run in order. Not thread safe.
 class RunFollower {

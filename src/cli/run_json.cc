@@ -16,20 +16,24 @@ Json TimeJson(bool present, const google::protobuf::Timestamp& time) {
 }
 
 Json StepJson(const v1::StepReport& step) {
-  return {{"step", step.step() + 1},
-          {"epoch", step.epoch()},
-          {"loss", step.loss()},
-          {"grad_norm", step.grad_norm()},
-          {"learning_rate", step.learning_rate()},
-          {"ess", step.weights().ess_ratio()},
-          {"weight_max", step.weights().max()},
-          {"reward_mean", step.weights().reward_mean()},
-          {"weighted_reward_mean", step.weights().weighted_reward_mean()},
-          {"tokens", step.tokens()},
-          {"tokens_per_second", step.tokens_per_second()},
-          {"weight_wait_seconds", step.weight_wait_seconds()},
-          {"skipped", step.skipped()},
-          {"generation", step.generation()}};
+  return {
+      {"step", step.step() + 1},
+      {"epoch", step.epoch()},
+      {"loss", step.loss()},
+      {"grad_norm", step.grad_norm()},
+      {"learning_rate", step.learning_rate()},
+      {"ess", step.weights().ess_ratio()},
+      {"weight_max", step.weights().max()},
+      {"weight_length_correlation", step.weights().length_correlation()},
+      {"reward_length_correlation", step.weights().reward_length_correlation()},
+      {"ref_share", step.weights().ref_share()},
+      {"reward_mean", step.weights().reward_mean()},
+      {"weighted_reward_mean", step.weights().weighted_reward_mean()},
+      {"tokens", step.tokens()},
+      {"tokens_per_second", step.tokens_per_second()},
+      {"weight_wait_seconds", step.weight_wait_seconds()},
+      {"skipped", step.skipped()},
+      {"generation", step.generation()}};
 }
 
 void Append(const Json& more, Json& object) {

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/clock.h"
+#include "base/exit_code.h"
 #include "base/status_macros.h"
 #include "rpc/backoff.h"
 #include "rpc/call.h"
@@ -61,6 +62,15 @@ StreamOutcome ReadStream(
 bool HasEnded(v1::RunState state) {
   return state == v1::SUCCEEDED || state == v1::FAILED ||
          state == v1::CANCELLED;
+}
+
+absl::Status HowItEnded(const v1::Run& run) {
+  if (run.exit_code() == 0) return absl::OkStatus();
+  return base::WithExitCode(
+      absl::InternalError(absl::StrCat("the run ended as ",
+                                       v1::RunState_Name(run.state()), ": ",
+                                       run.reason())),
+      static_cast<base::ExitCode>(run.exit_code()));
 }
 
 absl::StatusOr<RunServiceClient> RunServiceClient::Create(

@@ -16,6 +16,9 @@ namespace varalign::cli {
 
 bool HasEnded(v1::RunState state);
 
+// Of a run that has ended: Ok, or why it ended, with the run's exit code.
+absl::Status HowItEnded(const v1::Run& run);
+
 // Thread safe. Calls block for 30 s at most; Watch for as long as the run.
 class RunServiceClient {
  public:

@@ -6,16 +6,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/logging.h"
-#include "google/protobuf/util/time_util.h"
+#include "rpc/proto_time.h"
 
 namespace varalign::cli {
 namespace {
-
-using google::protobuf::util::TimeUtil;
-
-absl::Time ToTime(const google::protobuf::Timestamp& time) {
-  return absl::FromUnixNanos(TimeUtil::TimestampToNanoseconds(time));
-}
 
 std::string StepLine(const v1::StepReport& step) {
   std::string line = absl::StrFormat(
@@ -138,9 +132,9 @@ std::string RunSummary(const v1::Run& run) {
   std::string text = absl::StrCat("\nrun ", run.name(), " (", run.run_id(),
                                   ")  ", v1::RunState_Name(run.state()));
   if (run.has_end_time()) {
-    absl::StrAppend(
-        &text, "  in ",
-        DurationText(ToTime(run.end_time()) - ToTime(run.submit_time())));
+    absl::StrAppend(&text, "  in ",
+                    DurationText(rpc::FromProto(run.end_time()) -
+                                 rpc::FromProto(run.submit_time())));
   }
   if (!run.reason().empty()) {
     absl::StrAppend(&text, "\n  ", base::StripControl(run.reason()));
@@ -154,6 +148,12 @@ std::string RunSummary(const v1::Run& run) {
         "weights %.2f of a Z-set\n",
         run.step(), run.tokens(), step.tokens_per_second(),
         step.weights().ess_ratio());
+    absl::StrAppendFormat(
+        &text,
+        "  correlation with response length: weights %.2f, rewards %.2f; "
+        "the reference's share of the weights' spread %.2f\n",
+        step.weights().length_correlation(),
+        step.weights().reward_length_correlation(), step.weights().ref_share());
   }
   if (!run.checkpoint().empty()) {
     absl::StrAppend(&text, "  checkpoint  ", run.checkpoint(), "\n");

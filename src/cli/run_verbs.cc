@@ -11,6 +11,7 @@
 #include "base/exit_code.h"
 #include "base/json.h"
 #include "base/status_macros.h"
+#include "cli/config_options.h"
 #include "cli/run_follower.h"
 #include "cli/run_json.h"
 #include "cli/run_request.h"
@@ -36,12 +37,11 @@ void PrintRun(const v1::Run& run, bool json) {
 }
 
 struct SubmitArguments {
-  std::string config;
+  ConfigOptions config;
   std::string coordinator;
   std::string request_id;
   std::string name;
   std::string resume;
-  std::vector<std::string> overrides;
   bool json = false;
 };
 
@@ -53,14 +53,15 @@ absl::StatusOr<v1::SubmitRunRequest> MakeSubmitRequest(
     ASSIGN_OR_RETURN(*request.mutable_request_id(), NewRequestId());
   }
   request.set_resume_run_id(arguments.resume);
-  if (arguments.config.empty() && arguments.resume.empty()) {
+  if (arguments.config.file.empty() && arguments.resume.empty()) {
     return base::WithExitCode(
         absl::InvalidArgumentError("CONFIG or --resume RUN is needed"),
         base::kExitUsage);
   }
-  if (arguments.config.empty()) return request;
-  ASSIGN_OR_RETURN(const config::LoadedConfig loaded,
-                   LoadResolvedConfig(arguments.config, arguments.overrides));
+  if (arguments.config.file.empty()) return request;
+  ASSIGN_OR_RETURN(
+      const config::LoadedConfig loaded,
+      LoadResolvedConfig(arguments.config.file, arguments.config.overrides));
   *request.mutable_config() = loaded.config;
   if (!arguments.name.empty()) {
     request.mutable_config()->set_name(arguments.name);
@@ -83,6 +84,7 @@ struct RunArguments {
   std::string run_id;
   std::string coordinator;
   bool json = false;
+  base::ProgressScreen screen = base::ProgressScreen::kLog;  // of watch
 };
 
 absl::Status Watch(const RunArguments& arguments) {
@@ -90,20 +92,16 @@ absl::Status Watch(const RunArguments& arguments) {
                    RunServiceClient::Create(arguments.coordinator));
   ASSIGN_OR_RETURN(const v1::Run run, client.Get(arguments.run_id));
   {
-    RunFollower follower(run.name(), run.total_steps(),
-                         arguments.json ? Output::kJsonLines : DefaultOutput());
+    RunFollower follower(
+        run.name(), run.total_steps(),
+        arguments.json ? Output::kJsonLines : OutputOn(arguments.screen));
     RETURN_IF_ERROR(
         client.Watch(arguments.run_id,
                      [&](const v1::RunEvent& event) { follower.Show(event); }));
   }
   ASSIGN_OR_RETURN(const v1::Run ended, client.Get(arguments.run_id));
   if (!arguments.json) std::fputs(RunSummary(ended).c_str(), stdout);
-  if (ended.exit_code() == 0) return absl::OkStatus();
-  return base::WithExitCode(
-      absl::InternalError(absl::StrCat("the run ended as ",
-                                       v1::RunState_Name(ended.state()), ": ",
-                                       ended.reason())),
-      static_cast<base::ExitCode>(ended.exit_code()));
+  return HowItEnded(ended);
 }
 
 absl::Status Cancel(const RunArguments& arguments) {
@@ -179,23 +177,22 @@ void AddSubmitVerb(CLI::App& app, Action& action) {
       "Queue a run on a coordinator and print its id.\n\n"
       "  varalign submit run.yaml --coordinator node1:7700\n"
       "  varalign submit --resume r-3f2a --coordinator node1:7700\n");
-  verb->add_option("config", arguments->config, "configuration (YAML)");
+  AddConfigOptions(*verb, arguments->config);
   AddCoordinator(*verb, arguments->coordinator);
   verb->add_option("--request-id", arguments->request_id,
                    "repeats with the same id make one run");
   verb->add_option("--name", arguments->name, "name of the run");
   verb->add_option("--resume", arguments->resume,
                    "resume this failed or cancelled run");
-  verb->add_option("--set", arguments->overrides,
-                   "override one value: key.path=value");
   verb->add_flag("--json", arguments->json, "print one JSON object");
   verb->callback([arguments, &action] {
     action = [arguments] { return Submit(*arguments); };
   });
 }
 
-void AddWatchVerb(CLI::App& app, Action& action) {
+void AddWatchVerb(CLI::App& app, Action& action, base::ProgressScreen screen) {
   auto arguments = std::make_shared<RunArguments>();
+  arguments->screen = screen;
   CLI::App* verb = app.add_subcommand(
       "watch",
       "Follow a run until it ends, and end with its exit code.\n\n"

@@ -2,12 +2,15 @@
 #ifndef VARALIGN_CLI_RUN_VERBS_H_
 #define VARALIGN_CLI_RUN_VERBS_H_
 
+#include "base/progress.h"
 #include "cli/verb.h"
 
 namespace varalign::cli {
 
 void AddSubmitVerb(CLI::App& app, Action& action);
-void AddWatchVerb(CLI::App& app, Action& action);
+// `standard_error` shows the run.
+void AddWatchVerb(CLI::App& app, Action& action,
+                  base::ProgressScreen standard_error);
 void AddListVerb(CLI::App& app, Action& action);
 void AddCancelVerb(CLI::App& app, Action& action);
 

@@ -14,8 +14,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/status_macros.h"
+#include "base/stop_signal.h"
 #include "base/subprocess.h"
-#include "cli/interrupt.h"
+#include "cli/config_options.h"
 #include "cli/local_service.h"
 #include "cli/run_follower.h"
 #include "cli/run_json.h"
@@ -35,12 +36,12 @@ constexpr absl::Duration kPollInterval = absl::Milliseconds(50);
 constexpr absl::Duration kEventGrace = absl::Seconds(15);
 
 struct TrainArguments {
-  std::string config;
-  std::vector<std::string> overrides;
+  ConfigOptions config;
   uint32_t workers = 0;
   std::string out;
   bool resume = false;
   bool json = false;
+  base::ProgressScreen screen = base::ProgressScreen::kLog;
 };
 
 // Where a run on this machine lives: its directory, and beside it the state and
@@ -162,7 +163,7 @@ absl::Status FollowToEnd(const RunServiceClient& client, const v1::Run& run,
   absl::Status health;
   bool cancelled = false;
   while (!ended.WaitForNotificationWithTimeout(kPollInterval)) {
-    if (InterruptCount() > 0 && !cancelled) {
+    if (base::StopSignalCount() > 0 && !cancelled) {
       cancelled = true;
       std::fputs(
           "stopping at the next step, after a checkpoint; again to stop "
@@ -170,7 +171,7 @@ absl::Status FollowToEnd(const RunServiceClient& client, const v1::Run& run,
           stderr);
       client.Cancel(run.run_id()).IgnoreError();
     }
-    if (InterruptCount() > 1) break;
+    if (base::StopSignalCount() > 1) break;
     health = service.CheckAlive();
     if (!health.ok()) {
       ended.WaitForNotificationWithTimeout(kEventGrace);
@@ -184,22 +185,18 @@ absl::Status FollowToEnd(const RunServiceClient& client, const v1::Run& run,
 }
 
 absl::Status OutcomeOf(const v1::Run& run) {
-  if (InterruptCount() > 0) {
+  if (base::StopSignalCount() > 0) {
     return base::WithExitCode(
         absl::CancelledError("interrupted; continue with --resume"),
-        static_cast<base::ExitCode>(128 + InterruptSignal()));
+        static_cast<base::ExitCode>(128 + base::FirstStopSignal()));
   }
-  if (run.state() == v1::SUCCEEDED) return absl::OkStatus();
-  return base::WithExitCode(
-      absl::InternalError(absl::StrCat("the run ended as ",
-                                       v1::RunState_Name(run.state()), ": ",
-                                       run.reason())),
-      static_cast<base::ExitCode>(run.exit_code()));
+  return HowItEnded(run);
 }
 
 absl::Status Train(const TrainArguments& arguments) {
-  ASSIGN_OR_RETURN(const config::LoadedConfig loaded,
-                   LoadResolvedConfig(arguments.config, arguments.overrides));
+  ASSIGN_OR_RETURN(
+      const config::LoadedConfig loaded,
+      LoadResolvedConfig(arguments.config.file, arguments.config.overrides));
   v1::RunConfig config = loaded.config;
   if (arguments.workers > 0) {
     config.mutable_train()->set_workers(arguments.workers);
@@ -210,16 +207,16 @@ absl::Status Train(const TrainArguments& arguments) {
   ASSIGN_OR_RETURN(const Places places, ChoosePlaces(arguments, config.name()));
   ASSIGN_OR_RETURN(const LocalServiceOptions options,
                    PlanService(config, places));
-  CatchInterrupts();
+  base::CatchStopSignals(base::kAnyNumber);
   ASSIGN_OR_RETURN(LocalService service, LocalService::Start(options));
   ASSIGN_OR_RETURN(const RunServiceClient client,
                    RunServiceClient::Create(service.coordinator_address()));
   ASSIGN_OR_RETURN(const v1::Run run,
                    SubmitOrResume(client, arguments, config, places));
   if (!arguments.json) PrintAddresses(service);
-  RETURN_IF_ERROR(
-      FollowToEnd(client, run,
-                  arguments.json ? Output::kSilent : DefaultOutput(), service));
+  RETURN_IF_ERROR(FollowToEnd(
+      client, run,
+      arguments.json ? Output::kSilent : OutputOn(arguments.screen), service));
   ASSIGN_OR_RETURN(const v1::Run ended, client.Get(run.run_id()));
   service.Stop();
   if (arguments.json) {
@@ -232,8 +229,9 @@ absl::Status Train(const TrainArguments& arguments) {
 
 }  // namespace
 
-void AddTrainVerb(CLI::App& app, Action& action) {
+void AddTrainVerb(CLI::App& app, Action& action, base::ProgressScreen screen) {
   auto arguments = std::make_shared<TrainArguments>();
+  arguments->screen = screen;
   CLI::App* verb = app.add_subcommand(
       "train",
       "Run a configuration on this machine to its end: starts a coordinator,\n"
@@ -241,10 +239,7 @@ void AddTrainVerb(CLI::App& app, Action& action) {
       "  varalign train run.yaml\n"
       "  varalign train run.yaml --set train.learning_rate=1e-6 --workers 4\n"
       "  varalign train run.yaml --out runs/first --resume\n");
-  verb->add_option("config", arguments->config, "configuration (YAML)")
-      ->required();
-  verb->add_option("--set", arguments->overrides,
-                   "override one value: key.path=value");
+  AddConfigOptions(*verb, arguments->config)->required();
   verb->add_option("--workers", arguments->workers,
                    "worker processes (default 2)");
   verb->add_option("--out", arguments->out,

@@ -2,11 +2,14 @@
 #ifndef VARALIGN_CLI_TRAIN_VERB_H_
 #define VARALIGN_CLI_TRAIN_VERB_H_
 
+#include "base/progress.h"
 #include "cli/verb.h"
 
 namespace varalign::cli {
 
-void AddTrainVerb(CLI::App& app, Action& action);
+// `standard_error` shows the run.
+void AddTrainVerb(CLI::App& app, Action& action,
+                  base::ProgressScreen standard_error);
 
 }  // namespace varalign::cli
 

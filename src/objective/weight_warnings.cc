@@ -67,9 +67,12 @@ std::optional<Warning> PromptOffset(const Objective& rule,
         "rank prompts rather than responses; use objective.normalization "
         "group, or objective.reward_center prompt"};
   }
+  // Under none a single row is a Z-set of its own and still meets the others:
+  // its reward has no prompt's mean to be centred on.
+  const bool normalised = rule.normalization() != Objective::NORMALIZATION_NONE;
   const bool sets_of_singles =
       rule.normalization() != Objective::NORMALIZATION_GROUP &&
-      counts.rows_without_rival > counts.trivial_rows;
+      counts.rows_without_rival > (normalised ? counts.trivial_rows : 0);
   if (!sets_of_singles) return std::nullopt;
   return Warning{
       Severity::kWarning, "prompt_offset",

@@ -21,9 +21,9 @@ class DataVerbsTest : public ::testing::Test {
   // Runs a command line; standard output goes to out_.
   base::ExitCode Run(std::vector<std::string> words) {
     const VerbRun run = RunVerb(
-        [](CLI::App& app, Action& action) {
+        [this](CLI::App& app, Action& action) {
           AddPrepareVerb(app, action, base::ProgressScreen::kNone);
-          AddDataVerb(app, action);
+          AddDataVerb(app, action, screen_);
           AddTokenizeVerb(app, action);
         },
         std::move(words));
@@ -39,6 +39,8 @@ class DataVerbsTest : public ::testing::Test {
   ModelDirectories directories_;
   std::string model_ =
       directories_.Make("model", {.chat_template = kAngleTemplate}).string();
+  // What standard output is taken for.
+  base::ProgressScreen screen_ = base::ProgressScreen::kLog;
   std::string out_;
   absl::Status status_;
 };
@@ -128,6 +130,12 @@ TEST_F(DataVerbsTest, InspectMarksTheLossAndStripsEscapes) {
             base::kExitOk)
       << status_;
   EXPECT_THAT(out_, HasSubstr("<user:hi><assistant:[[yes</s>>]]"));
+  // Colours only on a terminal that wants them.
+  screen_ = base::ProgressScreen::kTerminal;
+  Run({"data", "inspect", Path("in.jsonl"), "--model", model_});
+  EXPECT_THAT(out_, HasSubstr("\x1b["));
+  Run({"data", "inspect", Path("in.jsonl"), "--model", model_, "--plain"});
+  EXPECT_THAT(out_, HasSubstr("[[yes</s>>]]"));
 }
 
 TEST_F(DataVerbsTest, InspectRefusesAnotherTokenizer) {

@@ -31,6 +31,8 @@ TEST(EventJsonTest, AStepLineHasLossEssAndSpeed) {
   event.mutable_step()->set_step(4);
   event.mutable_step()->set_loss(1.5);
   event.mutable_step()->mutable_weights()->set_ess_ratio(0.5);
+  event.mutable_step()->mutable_weights()->set_reward_length_correlation(0.25);
+  event.mutable_step()->mutable_weights()->set_ref_share(0.75);
   event.mutable_step()->set_tokens_per_second(10);
   const base::Json json = EventJson(event);
   EXPECT_EQ(json["event"], "step");
@@ -38,6 +40,8 @@ TEST(EventJsonTest, AStepLineHasLossEssAndSpeed) {
   EXPECT_EQ(json["step"], 5);
   EXPECT_EQ(json["loss"], 1.5);
   EXPECT_EQ(json["ess"], 0.5);
+  EXPECT_EQ(json["reward_length_correlation"], 0.25);
+  EXPECT_EQ(json["ref_share"], 0.75);
   EXPECT_EQ(json["tokens_per_second"], 10.0);
 }
 

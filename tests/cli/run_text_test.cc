@@ -18,7 +18,11 @@ v1::Run SucceededRun() {
   run.set_tokens(5000);
   run.set_directory("/runs/helpful");
   run.set_checkpoint("/runs/helpful/checkpoints/step-00000200");
-  run.mutable_last_step()->mutable_weights()->set_ess_ratio(0.25);
+  auto* weights = run.mutable_last_step()->mutable_weights();
+  weights->set_ess_ratio(0.25);
+  weights->set_length_correlation(0.25);
+  weights->set_reward_length_correlation(-0.5);
+  weights->set_ref_share(0.125);
   auto* before = run.add_evaluations();
   before->set_examples(8);
   before->set_expected_reward(0.5);
@@ -39,6 +43,8 @@ TEST(RunSummaryTest, ShowsHeldOutRewardBeforeAndAfterAndTheCheckpoint) {
   EXPECT_THAT(text, HasSubstr("0.5000     1.2500"));
   EXPECT_THAT(text, HasSubstr("step-00000200"));
   EXPECT_THAT(text, HasSubstr("0.25 of a Z-set"));
+  EXPECT_THAT(text, HasSubstr("weights 0.25, rewards -0.50"));
+  EXPECT_THAT(text, HasSubstr("spread 0.12"));
   EXPECT_THAT(text, Not(HasSubstr("optimum")));
 }
 

@@ -72,6 +72,18 @@ TEST(WeightWarningsTest, SinglesInABatchRankPrompts) {
               IsEmpty());
 }
 
+// Nothing is normalised and nothing can be centred: a row's weight is
+// exp(r/lambda), its prompt's offset included.
+TEST(WeightWarningsTest, SinglesWithoutNormalisationRankPromptsToo) {
+  const ZSetCounts counts = {
+      .rows = 64, .z_sets = 64, .trivial_rows = 64, .rows_without_rival = 64};
+  const auto warnings = PlanWarnings(Preset(Objective::PRESET_AWR), counts);
+  ASSERT_THAT(Codes(warnings), ElementsAre("prompt_offset"));
+  EXPECT_THAT(warnings[0].message, HasSubstr("64 of 64"));
+  EXPECT_THAT(Codes(PlanWarnings(Preset(Objective::PRESET_AWR), kPairs)),
+              IsEmpty());
+}
+
 TEST(WeightWarningsTest, SmallLambdaIsAFactNotAFault) {
   Objective rule = Preset(Objective::PRESET_BOLTZMANN);
   rule.set_lambda(0.84);  // the floor of pairs is 0.849
