@@ -28,6 +28,9 @@ class TreeBuilder final : public YAML::EventHandler {
  public:
   explicit TreeBuilder(Diagnostics& diagnostics) : diagnostics_(diagnostics) {}
 
+  // No further event changes the outcome.
+  bool failed() const { return failed_; }
+
   // The document, once; nullopt after an error that leaves no tree.
   std::optional<YamlNode> Take() {
     if (failed_) return std::nullopt;
@@ -209,7 +212,8 @@ std::optional<YamlNode> ParseYaml(std::string_view yaml,
   try {
     std::istringstream stream{std::string(yaml)};
     YAML::Parser parser(stream);
-    while (parser.HandleNextDocument(builder)) {
+    // A stray comma is an empty document to yaml-cpp, again and again.
+    while (!builder.failed() && parser.HandleNextDocument(builder)) {
     }
   } catch (const YAML::Exception& error) {
     diagnostics.Add(PlaceOf(error.mark),
