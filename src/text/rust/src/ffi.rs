@@ -105,6 +105,7 @@ pub unsafe extern "C" fn varalign_tokens_new(
 ) -> i32 {
     let code = guard(error, || {
         let tokens = Tokens::parse(json.text()?, max_entries)?;
+        tokens.check_added_ids()?;
         *out = Box::into_raw(Box::new(tokens));
         Ok(())
     });

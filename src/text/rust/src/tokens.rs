@@ -113,4 +113,16 @@ impl Tokens {
     pub fn vocabulary_size(&self) -> u32 {
         self.vocabulary_size
     }
+
+    /// The post-processor adds ids that the file states beside the vocabulary:
+    /// the encoding of no text has them all.
+    pub fn check_added_ids(&self) -> Result<(), String> {
+        let ids = self.encode("", true)?;
+        match ids.iter().find(|id| **id >= self.vocabulary_size) {
+            None => Ok(()),
+            Some(id) => Err(format!(
+                "post_processor adds an id outside the vocabulary: {id}"
+            )),
+        }
+    }
 }
