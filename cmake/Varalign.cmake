@@ -15,7 +15,9 @@ set(VARALIGN_WARNINGS -Wall -Wextra -Wshadow -Wconversion -Werror
   -Wno-error=restrict -Wno-error=array-bounds)
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   # gcc decides on style; clang is here for what it alone sees.
-  set(VARALIGN_WARNINGS -Wthread-safety -Werror)
+  set(VARALIGN_WARNINGS -Wthread-safety -Werror=thread-safety)
+  # Debian's libraries come from gcc: names of templates as it mangles them.
+  add_compile_options(-fclang-abi-compat=17)
 endif()
 
 set(VARALIGN_SANITIZER "" CACHE STRING "address, thread or empty")

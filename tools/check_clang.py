@@ -58,7 +58,7 @@ def own_entries(build, names):
 
 def thread_safety_command(entry, _):
     return [f"clang++-{VERSION}", *clang_arguments(entry), "-fsyntax-only",
-            "-Wthread-safety", "-Werror"]
+            "-Wthread-safety", "-Werror=thread-safety"]
 
 
 def tidy_command(entry, database):
