@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the reference numbers of tests/golden with transformers and PyTorch.
 
-  make_golden.py [--out tests/golden]
+  make_golden.py [--out tests/golden] [--only-greedy]
 
 Needs torch, transformers and safetensors; the committed files say in
 golden.json which versions made them. tests/golden/README.md describes the files.
@@ -25,6 +25,7 @@ LLAMA3 = dict(rope_type="llama3", rope_theta=10000.0, factor=4.0, low_freq_facto
               original_max_position_embeddings=32)
 ROPE = dict(rope_type="default")
 # Family, head, and what differs from SHAPE. The seed of a model is its place; add new ones at the end.
+PROMPTS, NEW_TOKENS = 34, 24
 MODELS = {
     "llama-tied": ("Llama", "CausalLM", dict(tie_word_embeddings=True)),
     "llama-untied": ("Llama", "CausalLM", dict(tie_word_embeddings=False, rope_parameters=LLAMA3)),
@@ -128,13 +129,49 @@ def write(directory, family, head, extra, seed):
         os.chmod(os.path.join(directory, name), 0o644)
 
 
+def greedy(model, prompt):
+    """The greedy continuation with transformers' cache, and the least distance of a chosen logit to the next best."""
+    out = model.generate(torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long), do_sample=False,
+                         max_new_tokens=NEW_TOKENS, eos_token_id=2, pad_token_id=0, output_logits=True,
+                         return_dict_in_generate=True)
+    best = torch.stack([logits[0] for logits in out.logits]).topk(2).values
+    return out.sequences[0, len(prompt):].tolist(), (best[:, 0] - best[:, 1]).min().item()
+
+
+def write_greedy(out):
+    """generate.json: greedy continuations of PROMPTS random prompts a model; near ties, which rounding decides, are left out."""
+    models = {}
+    for seed, (name, (family, head, _)) in enumerate(MODELS.items(), start=1):
+        if head != "CausalLM":
+            continue
+        model = getattr(transformers, f"{family}For{head}").from_pretrained(
+            os.path.join(out, name), dtype=torch.float64, attn_implementation="eager")
+        rng, cases = random.Random(1000 + seed), []
+        while len(cases) < PROMPTS:
+            prompt = [rng.randrange(3, SHAPE["vocab_size"]) for _ in range(rng.randrange(1, 40))]
+            ids, distance = greedy(model, prompt)
+            if distance > 1e-4:
+                cases.append(dict(prompt=prompt, ids=ids))
+        models[name] = cases
+    golden = dict(made_with=dict(torch=torch.__version__, transformers=transformers.__version__), max_new_tokens=NEW_TOKENS,
+                  models=models)
+    with open(os.path.join(out, "generate.json"), "w", encoding="utf-8") as file:
+        json.dump(golden, file, separators=(",", ":"))
+        file.write("\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default=os.path.join(os.path.dirname(__file__), "..", "tests", "golden"))
-    out = parser.parse_args().out
+    parser.add_argument("--only-greedy", action="store_true", help="make generate.json from the models that are there")
+    arguments = parser.parse_args()
+    out = arguments.out
     torch.set_num_threads(1)
+    if arguments.only_greedy:
+        return write_greedy(out)
     for seed, (name, (family, head, extra)) in enumerate(MODELS.items(), start=1):
         write(os.path.join(out, name), family, head, extra, seed)
+    return write_greedy(out)
 
 
 if __name__ == "__main__":
