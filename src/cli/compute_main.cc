@@ -7,6 +7,8 @@
 #include "base/heap.h"
 #include "base/logging.h"
 #include "base/version.h"
+#include "cli/generate_local.h"
+#include "cli/generate_verb.h"
 #include "cli/outcome.h"
 #include "cli/score_local.h"
 #include "cli/score_verb.h"
@@ -27,6 +29,7 @@ int Run(int argc, char** argv) {
   const base::ProgressScreen screen =
       base::ScreenOfStandardError(std::getenv("TERM"), std::getenv("NO_COLOR"));
   AddScoreVerb(app, action, screen, LoadLocalScorer);
+  AddGenerateVerb(app, action, GenerateLocally);
   AddWorldVerb(app, action, screen);
   try {
     app.parse(argc, argv);

@@ -12,6 +12,7 @@
 #include "base/version.h"
 #include "cli/compute_exec.h"
 #include "cli/data_verbs.h"
+#include "cli/generate_verb.h"
 #include "cli/nearest_verb.h"
 #include "cli/outcome.h"
 #include "cli/program_verbs.h"
@@ -42,6 +43,7 @@ void AddVerbs(CLI::App& app, Action& action) {
   AddTokenizeVerb(app, action);
   AddScoreVerb(app, action, screen);
   AddWeightsVerb(app, action);
+  AddGenerateVerb(app, action);
   AddSubmitVerb(app, action);
   AddWatchVerb(app, action, screen);
   AddListVerb(app, action);

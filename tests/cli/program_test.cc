@@ -55,6 +55,8 @@ TEST(NeedsComputeTest, OnlyVerbsThatComputeHere) {
   EXPECT_TRUE(Needs({"varalign", "score", "--in", "x"}));
   EXPECT_FALSE(Needs({"varalign", "score", "--server", "h:1"}));
   EXPECT_FALSE(Needs({"varalign", "score", "--server=h:1"}));
+  EXPECT_TRUE(Needs({"varalign", "generate", "--prompt", "x"}));
+  EXPECT_FALSE(Needs({"varalign", "generate", "--help"}));
   EXPECT_FALSE(Needs({"varalign", "train", "x"}));
   EXPECT_FALSE(Needs({"varalign"}));
 }

@@ -1,0 +1,65 @@
+#include "cli/generate_local.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/exception_boundary.h"
+#include "base/exit_code.h"
+#include "base/status_macros.h"
+#include "checkpoint/model_directory.h"
+#include "model/generate.h"
+
+namespace varalign::cli {
+namespace {
+
+absl::StatusOr<model::Parameters> LoadModel(const std::string& path) {
+  ASSIGN_OR_RETURN(const model::ModelConfig config,
+                   model::ReadModelConfig(path));
+  model::Parameters parameters = model::MakeParameters(config, at::kFloat);
+  ASSIGN_OR_RETURN(const checkpoint::ModelTensors tensors,
+                   checkpoint::ModelTensors::Open(path));
+  RETURN_IF_ERROR(model::LoadTensors(tensors.tensors(), parameters));
+  return parameters;
+}
+
+absl::StatusOr<std::vector<GeneratedText>> Run(const GenerateRequest& request) {
+  absl::StatusOr<model::Parameters> parameters = LoadModel(request.model);
+  if (!parameters.ok()) {
+    return absl::Status(
+        parameters.status().code(),
+        absl::StrCat(request.model, ": ", parameters.status().message()));
+  }
+  std::vector<model::GenerationPrompt> prompts;
+  for (const GenerateTask& task : request.tasks) {
+    prompts.push_back({task.prompt, task.stream});
+  }
+  const model::GenerateOptions options = {
+      .sampling = {.temperature = request.temperature,
+                   .top_k = request.top_k,
+                   .top_p = request.top_p},
+      .max_new_tokens = request.max_new_tokens,
+      .stop_tokens = request.stop_tokens,
+      .seed = request.seed};
+  absl::StatusOr<std::vector<model::Generation>> results =
+      model::Generate(*parameters, prompts, options, request.sink);
+  if (absl::IsOutOfRange(results.status())) {
+    return base::WithExitCode(results.status(), base::kExitBadData);
+  }
+  RETURN_IF_ERROR(results.status());
+  std::vector<GeneratedText> texts;
+  for (model::Generation& result : *results) {
+    const bool stopped = result.finish_reason == model::FinishReason::kStop;
+    texts.push_back({std::move(result.ids), result.log_prob_sum,
+                     stopped ? "stop" : "length"});
+  }
+  return texts;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<GeneratedText>> GenerateLocally(
+    const GenerateRequest& request) {
+  return base::CatchExceptions([&] { return Run(request); });
+}
+
+}  // namespace varalign::cli

@@ -1,0 +1,49 @@
+// `generate`: what a model writes. The verb itself is without libtorch.
+#ifndef VARALIGN_CLI_GENERATE_VERB_H_
+#define VARALIGN_CLI_GENERATE_VERB_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "cli/verb.h"
+
+namespace varalign::cli {
+
+// One response to one prompt.
+struct GenerateTask {
+  std::vector<uint32_t> prompt;
+  uint64_t stream = 0;  // of random numbers
+};
+
+struct GeneratedText {
+  std::vector<uint32_t> ids;
+  double logprob_sum = 0;
+  std::string finish_reason;  // "stop" or "length"
+};
+
+struct GenerateRequest {
+  std::string model;
+  std::vector<GenerateTask> tasks;
+  std::vector<uint32_t> stop_tokens;
+  uint32_t max_new_tokens = 256;
+  double temperature = 1;
+  double top_p = 1;
+  uint32_t top_k = 0;
+  uint64_t seed = 0;
+  std::function<void(size_t task, uint32_t token)> sink;  // may be empty
+};
+
+// Loads the model and generates, in the order of the tasks.
+using GenerateModel = std::function<absl::StatusOr<std::vector<GeneratedText>>(
+    const GenerateRequest& request)>;
+
+// `generate` is null in the client, which shows the help only.
+void AddGenerateVerb(CLI::App& app, Action& action,
+                     GenerateModel generate = nullptr);
+
+}  // namespace varalign::cli
+
+#endif  // VARALIGN_CLI_GENERATE_VERB_H_

@@ -1,0 +1,125 @@
+#include "cli/generate_verb.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <utility>
+
+#include "base/exit_code.h"
+#include "base/json.h"
+#include "cli/generate_rows.h"
+#include "tests/cli/byte_model.h"
+#include "tests/cli/verb_run.h"
+
+namespace varalign::cli {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// A model that answers "a", "b", ... to its tasks in turn.
+class GenerateVerbTest : public ::testing::Test {
+ protected:
+  base::ExitCode Run(std::vector<std::string> words) {
+    const VerbRun run = RunVerb(
+        [this](CLI::App& app, Action& action) {
+          AddGenerateVerb(app, action, [this](const GenerateRequest& request) {
+            return Answer(request);
+          });
+        },
+        std::move(words));
+    out_ = run.out;
+    status_ = run.status;
+    return run.code;
+  }
+  absl::StatusOr<std::vector<GeneratedText>> Answer(
+      const GenerateRequest& request) {
+    request_ = request;
+    std::vector<GeneratedText> texts;
+    for (size_t i = 0; i < request.tasks.size(); ++i) {
+      const auto letter = static_cast<uint32_t>('a' + i);
+      texts.push_back({{letter, kEos}, -1.5, "stop"});
+      if (!request.sink) continue;
+      for (const uint32_t token : texts.back().ids) request.sink(i, token);
+    }
+    return texts;
+  }
+  std::string Path(const char* name) {
+    return (directories_.root() / name).string();
+  }
+
+  ModelDirectories directories_;
+  std::string model_ =
+      directories_.Make("model", {.chat_template = kAngleTemplate}).string();
+  GenerateRequest request_;
+  std::string out_;
+  absl::Status status_;
+};
+
+TEST_F(GenerateVerbTest, PrintsAJsonLineForEachPromptOfAFile) {
+  directories_.Write("p.jsonl",
+                     "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}\n"
+                     "{\"prompt\":\"x\"}\n{\"prompt_ids\":[7,8]}\n");
+  ASSERT_EQ(Run({"generate", "--model", model_, "--prompts", Path("p.jsonl"),
+                 "--num-responses", "2", "--json"}),
+            base::kExitOk)
+      << status_;
+  ASSERT_EQ(request_.tasks.size(), 6u);
+  std::vector<uint32_t> prompt = {kBos};
+  for (const uint32_t id : Bytes("<user:hi><assistant:")) prompt.push_back(id);
+  EXPECT_EQ(request_.tasks[0].prompt, prompt);
+  EXPECT_EQ(request_.tasks[1].prompt, prompt);
+  EXPECT_EQ(request_.tasks[2].prompt, (std::vector<uint32_t>{kBos, 'x'}));
+  EXPECT_EQ(request_.tasks[4].prompt, (std::vector<uint32_t>{7, 8}));
+  EXPECT_NE(request_.tasks[0].stream, request_.tasks[1].stream);
+  EXPECT_THAT(request_.stop_tokens, ElementsAre(kEos));
+  const std::vector<base::Json> lines = JsonLines(out_);
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_EQ(lines[1]["version"], 1);
+  EXPECT_EQ(lines[1]["example"], 1);
+  ASSERT_EQ(lines[1]["responses"].size(), 2u);
+  EXPECT_EQ(lines[1]["responses"][1]["text"], "d");
+  EXPECT_EQ(lines[1]["responses"][1]["ids"],
+            (std::vector<uint32_t>{'d', kEos}));
+  EXPECT_EQ(lines[1]["responses"][1]["logprob_sum"], -1.5);
+  EXPECT_EQ(lines[1]["responses"][1]["finish_reason"], "stop");
+}
+
+TEST_F(GenerateVerbTest, HandsItsFlagsOn) {
+  ASSERT_EQ(Run({"generate", "--model", model_, "--prompt", "hi",
+                 "--max-new-tokens", "9", "--temperature", "0.5", "--top-p",
+                 "0.9", "--top-k", "3", "--seed", "42"}),
+            base::kExitOk)
+      << status_;
+  EXPECT_EQ(request_.max_new_tokens, 9u);
+  EXPECT_EQ(request_.temperature, 0.5);
+  EXPECT_EQ(request_.top_p, 0.9);
+  EXPECT_EQ(request_.top_k, 3u);
+  EXPECT_EQ(request_.seed, 42u);
+  EXPECT_EQ(out_, "a\n");  // as it grew, without the end token
+}
+
+TEST_F(GenerateVerbTest, NamesTheLineOfABadPrompt) {
+  directories_.Write("p.jsonl", "{\"prompt\":\"x\"}\n{\"text\":\"y\"}\n");
+  EXPECT_EQ(Run({"generate", "--model", model_, "--prompts", Path("p.jsonl")}),
+            base::kExitBadData);
+  EXPECT_THAT(std::string(status_.message()), HasSubstr("p.jsonl:2: "));
+}
+
+TEST_F(GenerateVerbTest, AsksForOneSourceOfPrompts) {
+  EXPECT_EQ(Run({"generate", "--model", model_}), base::kExitUsage);
+  EXPECT_EQ(
+      Run({"generate", "--model", model_, "--prompt", "a", "--prompts", "b"}),
+      base::kExitUsage);
+  EXPECT_EQ(Run({"generate", "--model", model_, "--prompt", "a",
+                 "--temperature", "-1"}),
+            base::kExitUsage);
+}
+
+TEST(SettledTest, LeavesOutAnUnfinishedCharacter) {
+  EXPECT_EQ(Settled("ab\xef\xbf\xbd"), "ab");
+  EXPECT_EQ(Settled("ab"), "ab");
+}
+
+}  // namespace
+}  // namespace varalign::cli
