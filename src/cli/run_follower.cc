@@ -110,11 +110,9 @@ std::string RunFollower::StatusLines() const {
   }
   absl::StrAppendFormat(
       &text,
-      "\nloss %.4f  grad %.3g  lr %.3g   weights: ess %.2f  max %.2f   "
-      "tokens/s %.0f\n",
+      "\nloss %.4f  grad %.3g  lr %.3g   weights: ess %.2f  max %.2f   %s\n",
       step_.loss(), step_.grad_norm(), step_.learning_rate(),
-      step_.weights().ess_ratio(), step_.weights().max(),
-      step_.tokens_per_second());
+      step_.weights().ess_ratio(), step_.weights().max(), TokenRateText(step_));
   return text;
 }
 

@@ -30,6 +30,7 @@ Json StepJson(const v1::StepReport& step) {
       {"reward_mean", step.weights().reward_mean()},
       {"weighted_reward_mean", step.weights().weighted_reward_mean()},
       {"tokens", step.tokens()},
+      {"computed_tokens", step.computed_tokens()},
       {"tokens_per_second", step.tokens_per_second()},
       {"weight_wait_seconds", step.weight_wait_seconds()},
       {"skipped", step.skipped()},

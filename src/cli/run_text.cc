@@ -13,9 +13,9 @@ namespace {
 
 std::string StepLine(const v1::StepReport& step) {
   std::string line = absl::StrFormat(
-      "step %d  loss %.4f  grad %.3g  lr %.3g  ess %.3f  tokens/s %.0f",
-      step.step() + 1, step.loss(), step.grad_norm(), step.learning_rate(),
-      step.weights().ess_ratio(), step.tokens_per_second());
+      "step %d  loss %.4f  grad %.3g  lr %.3g  ess %.3f  %s", step.step() + 1,
+      step.loss(), step.grad_norm(), step.learning_rate(),
+      step.weights().ess_ratio(), TokenRateText(step));
   if (step.skipped()) absl::StrAppend(&line, "  SKIPPED: gradient not finite");
   return line;
 }
@@ -89,6 +89,16 @@ std::string NextSteps(const v1::Run& run) {
 
 }  // namespace
 
+std::string TokenRateText(const v1::StepReport& step) {
+  std::string text = absl::StrFormat("tokens/s %.0f", step.tokens_per_second());
+  if (step.computed_tokens() > 0 && step.tokens() > step.computed_tokens()) {
+    absl::StrAppendFormat(&text, " (%.0f %% computed)",
+                          100 * static_cast<double>(step.computed_tokens()) /
+                              static_cast<double>(step.tokens()));
+  }
+  return text;
+}
+
 std::string DurationText(absl::Duration duration) {
   const double seconds = absl::ToDoubleSeconds(duration);
   if (seconds < 60) return absl::StrFormat("%.1f s", seconds);
@@ -144,9 +154,9 @@ std::string RunSummary(const v1::Run& run) {
     const v1::StepReport& step = run.last_step();
     absl::StrAppendFormat(
         &text,
-        "  steps %d, tokens %d, %.0f tokens/s; effective sample size of the "
-        "weights %.2f of a Z-set\n",
-        run.step(), run.tokens(), step.tokens_per_second(),
+        "  steps %d, tokens %d, %s; effective sample size of the weights %.2f "
+        "of a Z-set\n",
+        run.step(), run.tokens(), TokenRateText(step),
         step.weights().ess_ratio());
     absl::StrAppendFormat(
         &text,

@@ -20,6 +20,10 @@ std::string EventLine(const v1::RunEvent& event);
 // checkpoint lies, what to try next. Several lines.
 std::string RunSummary(const v1::Run& run);
 
+// "tokens/s 1234 (65 % computed)": those of the rows, each with its prompt, and
+// the share that was computed, since a prompt is shared by its responses.
+std::string TokenRateText(const v1::StepReport& step);
+
 // "1 h 2 m", "3 m 20 s", "4.2 s".
 std::string DurationText(absl::Duration duration);
 

@@ -40,6 +40,7 @@ void AddStep(const v1::StepReport& step, Json& line) {
   line["grad_norm"] = step.grad_norm();
   line["learning_rate"] = step.learning_rate();
   line["num_tokens"] = step.tokens();
+  line["num_computed_tokens"] = step.computed_tokens();
   line["num_rows"] = step.rows();
   line["num_examples"] = step.examples();
   line["step_seconds"] = step.seconds();

@@ -78,9 +78,11 @@ MetricFamilies::MetricFamilies(telemetry::Registry& registry)
                                       "their gradient was not finite.")),
       rows_(AddSingleCounter(registry, "varalign_rows_total",
                              "Rows in the reported steps.")),
-      tokens_(AddSingleCounter(
-          registry, "varalign_tokens_total",
-          "Tokens computed in the reported steps, over all ranks.")),
+      tokens_(registry.AddCounter(
+          {"varalign_tokens_total",
+           "Tokens of the reported steps, over all ranks. useful: of the rows, "
+           "each with its prompt; computed: a shared prompt once.",
+           {{"kind", {"useful", "computed"}}}})),
       calls_(registry.AddHistogram(
           {"varalign_grpc_server_call_duration_seconds",
            "Time from the arrival of a call to its status.",
@@ -131,7 +133,9 @@ void MetricFamilies::ObserveStep(const v1::StepReport& step) {
   steps_.Increment();
   if (step.skipped()) skipped_steps_.Increment();
   rows_.Increment(static_cast<double>(step.rows()));
-  tokens_.Increment(static_cast<double>(step.tokens()));
+  tokens_.With({"useful"}).Increment(static_cast<double>(step.tokens()));
+  tokens_.With({"computed"})
+      .Increment(static_cast<double>(step.computed_tokens()));
 }
 
 void MetricFamilies::SetWorkers(size_t idle, size_t busy) {

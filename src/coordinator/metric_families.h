@@ -44,7 +44,7 @@ class MetricFamilies {
   telemetry::Counter& steps_;
   telemetry::Counter& skipped_steps_;
   telemetry::Counter& rows_;
-  telemetry::Counter& tokens_;
+  telemetry::Family<telemetry::Counter>& tokens_;  // kind
   telemetry::Family<telemetry::Histogram>& calls_;
 };
 

@@ -1,4 +1,5 @@
-// Rows to the tensors of a micro-batch: whole sequences end to end, no padding.
+// Rows to the tensors of a micro-batch: no padding, a prompt once for all its
+// responses.
 #ifndef VARALIGN_DATA_COLLATE_H_
 #define VARALIGN_DATA_COLLATE_H_
 
@@ -8,6 +9,8 @@
 #include <span>
 #include <vector>
 
+#include "base/packed_layout.h"
+
 namespace varalign::data {
 
 // A row that is trained or scored, as ids.
@@ -16,22 +19,43 @@ struct TokenRow {
   std::span<const uint32_t> response;  // R >= 1, with its end token
 };
 
-// T = sum (P + R - 1): the last token of a row predicts nothing and is left
-// out. R = sum of response tokens.
-struct PackedRows {
-  at::Tensor tokens;                // [T] int64
-  std::vector<int64_t> cu_seqlens;  // [rows + 1], on the host
-  at::Tensor loss_positions;        // [R] int64: rows of the hidden states
-  at::Tensor targets;               // [R] int64
-  at::Tensor row_of_target;         // [R] int64: which of `rows`
+// A prompt with the responses that stand beside it in one batch.
+struct TokenBlock {
+  std::span<const uint32_t> prompt;                  // P >= 1
+  std::vector<std::span<const uint32_t>> responses;  // >= 1, each R >= 1
 };
 
+// P + sum (R - 1): the prompt once, and the last token of a response predicts
+// nothing.
+uint64_t ComputedTokens(const TokenBlock& block);
+
+// T = sum of ComputedTokens. A block of one response is one sequence; of
+// others the prompts come first, then the responses, prompt by prompt, so that
+// those of one prompt lie side by side. The row of the last prompt token is
+// the loss row of the first token of every response.
+struct PackedRows {
+  at::Tensor tokens;          // [T] int64
+  base::PackedLayout layout;  // of the T rows
+  at::Tensor loss_positions;  // [R] int64: rows of the hidden states
+  at::Tensor targets;         // [R] int64, response by response
+  at::Tensor row_of_target;   // [R] int64: which response, over all blocks
+};
+
+PackedRows PackBlocks(std::span<const TokenBlock> blocks);
+
+// Every row a block of its own.
 PackedRows PackRows(std::span<const TokenRow> rows);
 
-// Cuts rows into micro-batches of at most `budget_tokens` each, in order; a row
-// above the budget is alone. Returns the index of the first row of each.
-std::vector<size_t> CutMicroBatches(std::span<const uint64_t> row_tokens,
+// Cuts pieces into micro-batches of at most `budget_tokens` each, in order; a
+// piece above the budget is alone. Returns the index of the first piece of
+// each.
+std::vector<size_t> CutMicroBatches(std::span<const uint64_t> piece_tokens,
                                     uint64_t budget_tokens);
+
+// Cuts the responses of a block, in order, into blocks of at most
+// `budget_tokens` computed tokens each, of one response at least. Returns the
+// index of the first response of each.
+std::vector<size_t> CutBlock(const TokenBlock& block, uint64_t budget_tokens);
 
 }  // namespace varalign::data
 

@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <utility>
+#include <vector>
 
 #include "model/attention_kernel.h"
 #include "model/parallel.h"
@@ -42,7 +43,7 @@ void Rotate(const AttentionLayout& layout, const at::Tensor& in, T sign,
   });
 }
 
-// The packed buffers of one call and where a (sequence, head) lies in them.
+// The packed buffers of one call and where a (segment, head) lies in them.
 template <typename T>
 struct Buffers {
   const AttentionLayout& layout;
@@ -51,64 +52,95 @@ struct Buffers {
   T* lse;  // [heads, T]
   int64_t num_tokens;
 
-  AttentionTask<T> Task(size_t sequence, int64_t head) const {
-    const int64_t begin = layout.cu_seqlens[sequence];
+  AttentionTask<T> Task(size_t segment, int64_t head) const {
+    const int64_t begin = layout.packed.begin(segment);
     const int64_t dim = layout.dim;
-    const int64_t stride = (layout.heads + 2 * layout.kv_heads) * dim;
-    const int64_t kv_head = head / (layout.heads / layout.kv_heads);
-    const T* row = qkv + begin * stride;
-    return {.q = row + head * dim,
-            .k = row + (layout.heads + kv_head) * dim,
-            .v = row + (layout.heads + layout.kv_heads + kv_head) * dim,
-            .stride = stride,
+    const T* query = qkv + begin * stride() + head * dim;
+    return {.q = query,
+            .keys = KeysOf(segment, head),
+            .seen = layout.packed.is_continuation(segment)
+                        ? KeysOf(layout.packed.continued(segment), head)
+                        : Keys<T>{},
+            .stride = stride(),
             .out = out + (begin * layout.heads + head) * dim,
             .out_stride = layout.heads * dim,
             .lse = lse + head * num_tokens + begin,
-            .length = layout.cu_seqlens[sequence + 1] - begin,
             .dim = dim};
+  }
+
+ private:
+  int64_t stride() const {
+    return (layout.heads + 2 * layout.kv_heads) * layout.dim;
+  }
+  Keys<T> KeysOf(size_t segment, int64_t head) const {
+    const int64_t kv_head = head / (layout.heads / layout.kv_heads);
+    const T* row = qkv + layout.packed.begin(segment) * stride();
+    return {.k = row + (layout.heads + kv_head) * layout.dim,
+            .v = row + (layout.heads + layout.kv_heads + kv_head) * layout.dim,
+            .length = layout.packed.length(segment)};
   }
 };
 
-// Calls body(sequence, head) for all; heads vary slowest, so that each thread
-// gets some of every sequence, whatever their lengths.
+// Calls body(item, head) for all; heads vary slowest, so that each thread gets
+// some of every item, whatever their lengths.
 template <typename Body>
-void ForEachSequenceAndHead(const AttentionLayout& layout, int64_t heads,
-                            const Body& body) {
-  const auto sequences = static_cast<int64_t>(layout.cu_seqlens.size()) - 1;
-  ParallelFor(heads * sequences, 1, [&](int64_t begin, int64_t end) {
+void ForEachWithHead(size_t items, int64_t heads, const Body& body) {
+  const auto count = static_cast<int64_t>(items);
+  ParallelFor(heads * count, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const auto sequence = static_cast<size_t>(i % sequences);
-      if (layout.cu_seqlens[sequence] < layout.cu_seqlens[sequence + 1]) {
-        body(sequence, i / sequences);
-      }
+      body(static_cast<size_t>(i % count), i / count);
     }
   });
 }
 
-// The query heads of a key head are one task: they add to the same dk and dv.
+template <typename T>
+void RunForward(const Buffers<T>& buffers) {
+  const AttentionLayout& layout = buffers.layout;
+  ForEachWithHead(layout.packed.num_segments(), layout.heads,
+                  [&](size_t segment, int64_t head) {
+                    if (layout.packed.length(segment) == 0) return;
+                    AttendForward(buffers.Task(segment, head));
+                  });
+}
+
+// One segment under the query heads of one key head.
+template <typename T>
+void SegmentBackward(const Buffers<T>& buffers, size_t segment, int64_t kv_head,
+                     const T* dout, T* dqkv) {
+  const auto gradient = [&](const T* place) {
+    return place == nullptr ? nullptr : dqkv + (place - buffers.qkv);
+  };
+  const int64_t group = buffers.layout.heads / buffers.layout.kv_heads;
+  for (int64_t i = 0; i < group; ++i) {
+    const AttentionTask<T> task = buffers.Task(segment, kv_head * group + i);
+    AttendBackward(AttentionGradTask<T>{
+        .forward = task,
+        .dout = dout + (task.out - buffers.out),
+        .dq = gradient(task.q),
+        .keys = {gradient(task.keys.k), gradient(task.keys.v)},
+        .seen = {gradient(task.seen.k), gradient(task.seen.v)},
+        .adds_to_keys = i > 0});
+  }
+}
+
+// A block under one key head is one task: its segments, the continued one
+// first, and its query heads add to the same dk and dv, in this order.
 template <typename T>
 void RunBackward(const Buffers<T>& buffers, const T* dout, T* dqkv) {
   const AttentionLayout& layout = buffers.layout;
-  const int64_t group = layout.heads / layout.kv_heads;
-  ForEachSequenceAndHead(
-      layout, layout.kv_heads, [&](size_t sequence, int64_t kv_head) {
-        for (int64_t i = 0; i < group; ++i) {
-          const AttentionTask<T> task =
-              buffers.Task(sequence, kv_head * group + i);
-          AttendBackward(
-              AttentionGradTask<T>{.forward = task,
-                                   .dout = dout + (task.out - buffers.out),
-                                   .dq = dqkv + (task.q - buffers.qkv),
-                                   .dk = dqkv + (task.k - buffers.qkv),
-                                   .dv = dqkv + (task.v - buffers.qkv),
-                                   .adds_to_keys = i > 0});
-        }
-      });
+  const std::vector<std::vector<size_t>> blocks = layout.packed.Blocks();
+  ForEachWithHead(blocks.size(), layout.kv_heads,
+                  [&](size_t block, int64_t kv_head) {
+                    for (const size_t segment : blocks[block]) {
+                      if (layout.packed.length(segment) == 0) continue;
+                      SegmentBackward(buffers, segment, kv_head, dout, dqkv);
+                    }
+                  });
 }
 
-// Rows behind the last sequence belong to nobody.
+// Rows behind the last segment belong to nobody.
 void ZeroTail(const AttentionLayout& layout, at::Tensor& rows) {
-  const int64_t covered = layout.cu_seqlens.back();
+  const int64_t covered = layout.packed.num_rows();
   if (covered < rows.size(0)) {
     rows.narrow(0, covered, rows.size(0) - covered).zero_();
   }
@@ -126,13 +158,9 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
     ZeroTail(*layout, out);
     AT_DISPATCH_FLOATING_TYPES(qkv.scalar_type(), "RotaryAttention", [&] {
       Rotate<scalar_t>(*layout, qkv, 1, rotated);
-      const Buffers<scalar_t> buffers{
-          *layout, rotated.const_data_ptr<scalar_t>(), out.data_ptr<scalar_t>(),
-          lse.data_ptr<scalar_t>(), num_tokens};
-      ForEachSequenceAndHead(*layout, layout->heads,
-                             [&](size_t sequence, int64_t head) {
-                               AttendForward(buffers.Task(sequence, head));
-                             });
+      RunForward(Buffers<scalar_t>{*layout, rotated.const_data_ptr<scalar_t>(),
+                                   out.data_ptr<scalar_t>(),
+                                   lse.data_ptr<scalar_t>(), num_tokens});
     });
     ctx->save_for_backward({rotated, out, lse});
     ctx->saved_data["layout"] =

@@ -4,21 +4,22 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <cstdint>
-#include <span>
-
+#include "base/packed_layout.h"
 #include "model/parameters.h"
+#include "model/recipe.h"
+#include "model/recompute.h"
 
 namespace varalign::model {
 
 using Product = at::Tensor (*)(const at::Tensor& x,
-                               const LinearParameters& parameters);
+                               const LinearParameters& parameters,
+                               const Recipe& recipe_of_x);
 
 // Forward (model/forward.h) with `product` for all matrix products. Tokens
-// behind the last sequence are padding: they attend to nothing.
+// behind the last segment are padding: they attend to nothing.
 at::Tensor RunDecoder(const Parameters& parameters, const at::Tensor& tokens,
-                      std::span<const int64_t> cu_seqlens,
-                      const at::Tensor& rows, Product product);
+                      const base::PackedLayout& packed, const at::Tensor& rows,
+                      Product product, Recompute recompute);
 
 }  // namespace varalign::model
 

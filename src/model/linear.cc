@@ -15,19 +15,25 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x,
                             const at::Tensor& weight,
-                            const std::optional<at::Tensor>& bias) {
-    ctx->save_for_backward({x, weight, bias.value_or(at::Tensor())});
+                            const std::optional<at::Tensor>& bias,
+                            const Recipe& recipe) {
+    const bool keeps_x = recipe.kind == Recipe::Kind::kNone;
+    ctx->save_for_backward({keeps_x ? x : recipe.source, weight,
+                            bias.value_or(at::Tensor()), recipe.weight});
+    ctx->saved_data["kind"] = static_cast<int64_t>(recipe.kind);
+    ctx->saved_data["eps"] = recipe.eps;
     return bias.has_value() ? at::addmm(*bias, x, weight.t())
                             : at::mm(x, weight.t());
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const variable_list saved = ctx->get_saved_variables();
-    const at::Tensor& x = saved[0];
+    const at::Tensor x = FormX(ctx, saved);
     const at::Tensor& dy = grads[0];
     at::Tensor dx;
     if (ctx->needs_input_grad(0)) dx = at::mm(dy, saved[1].detach());
-    return {dx, WeightGradient(saved[1], dy, x), BiasGradient(saved[2], dy)};
+    return {dx, WeightGradient(saved[1], dy, x), BiasGradient(saved[2], dy),
+            at::Tensor()};
   }
 
  private:
@@ -49,6 +55,15 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
       return {};
     }
     return bias.requires_grad() ? dy.sum(0) : at::Tensor();
+  }
+
+  static at::Tensor FormX(AutogradContext* ctx, const variable_list& saved) {
+    const Recipe recipe{
+        .kind = static_cast<Recipe::Kind>(ctx->saved_data["kind"].toInt()),
+        .source = saved[0],
+        .weight = saved[3],
+        .eps = ctx->saved_data["eps"].toDouble()};
+    return recipe.kind == Recipe::Kind::kNone ? saved[0] : recipe.Form();
   }
 };
 
@@ -75,19 +90,20 @@ class EmbedFunction : public torch::autograd::Function<EmbedFunction> {
 
 }  // namespace
 
-at::Tensor Linear(const at::Tensor& x, const LinearParameters& parameters) {
-  return LinearFunction::apply(x, parameters.weight,
-                               parameters.bias.defined()
-                                   ? std::optional(parameters.bias)
-                                   : std::nullopt);
+at::Tensor Linear(const at::Tensor& x, const LinearParameters& parameters,
+                  const Recipe& recipe_of_x) {
+  return LinearFunction::apply(
+      x, parameters.weight,
+      parameters.bias.defined() ? std::optional(parameters.bias) : std::nullopt,
+      recipe_of_x);
 }
 
 at::Tensor Embed(const at::Tensor& tokens, const at::Tensor& weight) {
   return EmbedFunction::apply(tokens, weight);
 }
 
-at::Tensor TiledLinear(const at::Tensor& x,
-                       const LinearParameters& parameters) {
+at::Tensor TiledLinear(const at::Tensor& x, const LinearParameters& parameters,
+                       const Recipe& /*recipe_of_x: no backward pass*/) {
   const c10::NoGradGuard no_grad;
   const at::Tensor transposed = parameters.weight.detach().t();
   at::Tensor out = at::empty({x.size(0), transposed.size(1)}, x.options());

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "model/recipe.h"
+
 namespace varalign::model {
 
 // y = x weight^T + bias.
@@ -16,8 +18,10 @@ struct LinearParameters {
 
 // x [T, in] -> y [T, out]. Where a parameter already has a gradient, the
 // backward pass adds to that memory and hands the engine none. No gradient is
-// computed for what requires none.
-at::Tensor Linear(const at::Tensor& x, const LinearParameters& parameters);
+// computed for what requires none. With a recipe of x the backward pass forms x
+// again instead of keeping it.
+at::Tensor Linear(const at::Tensor& x, const LinearParameters& parameters,
+                  const Recipe& recipe_of_x = {});
 
 // tokens [T] int64, weight [V, H] -> rows [T, H]. The gradient as in Linear.
 at::Tensor Embed(const at::Tensor& tokens, const at::Tensor& weight);
@@ -28,7 +32,8 @@ inline constexpr int64_t kTileRows = 256;
 // Linear by products of exactly kTileRows rows each, so that a row's bits do
 // not depend on how many others there are. Records no gradient.
 // REQUIRES: T is a multiple of kTileRows.
-at::Tensor TiledLinear(const at::Tensor& x, const LinearParameters& parameters);
+at::Tensor TiledLinear(const at::Tensor& x, const LinearParameters& parameters,
+                       const Recipe& recipe_of_x = {});
 
 }  // namespace varalign::model
 

@@ -45,24 +45,4 @@ RotaryTable MakeRotaryTable(const ModelConfig& config, int64_t positions,
   return {cos.to(dtype), sin.to(dtype)};
 }
 
-std::vector<int32_t> PackedPositions(std::span<const int64_t> cu_seqlens,
-                                     int64_t num_tokens) {
-  std::vector<int32_t> positions(static_cast<size_t>(num_tokens), 0);
-  for (size_t s = 0; s + 1 < cu_seqlens.size(); ++s) {
-    for (int64_t t = cu_seqlens[s]; t < cu_seqlens[s + 1]; ++t) {
-      positions[static_cast<size_t>(t)] =
-          static_cast<int32_t>(t - cu_seqlens[s]);
-    }
-  }
-  return positions;
-}
-
-int64_t LongestSequence(std::span<const int64_t> cu_seqlens) {
-  int64_t longest = 0;
-  for (size_t s = 0; s + 1 < cu_seqlens.size(); ++s) {
-    longest = std::max(longest, cu_seqlens[s + 1] - cu_seqlens[s]);
-  }
-  return longest;
-}
-
 }  // namespace varalign::model

@@ -1,11 +1,10 @@
-// Rotary position tables and the positions of packed sequences.
+// Rotary position tables.
 #ifndef VARALIGN_MODEL_ROTARY_H_
 #define VARALIGN_MODEL_ROTARY_H_
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "model/model_config.h"
@@ -25,12 +24,6 @@ struct RotaryTable {
 // position alone.
 RotaryTable MakeRotaryTable(const ModelConfig& config, int64_t positions,
                             at::ScalarType dtype);
-
-// [T]: the position of each token in its sequence; 0 behind the last sequence.
-std::vector<int32_t> PackedPositions(std::span<const int64_t> cu_seqlens,
-                                     int64_t num_tokens);
-
-int64_t LongestSequence(std::span<const int64_t> cu_seqlens);
 
 }  // namespace varalign::model
 

@@ -118,8 +118,9 @@ at::Tensor ToTensor(const std::vector<int64_t>& values) {
 }
 
 at::Tensor HiddenStates(const Parameters& parameters, const Packed& packed) {
-  return RunDecoder(parameters, ToTensor(packed.tokens), packed.cu_seqlens,
-                    ToTensor(packed.rows), TiledLinear);
+  return RunDecoder(parameters, ToTensor(packed.tokens),
+                    base::PackedLayout::OfSequences(packed.cu_seqlens),
+                    ToTensor(packed.rows), TiledLinear, Recompute::kNothing);
 }
 
 template <typename T>

@@ -2,7 +2,7 @@
 
 #include <ATen/ops/empty.h>
 
-#include <cmath>
+#include <algorithm>
 #include <span>
 #include <utility>
 
@@ -11,14 +11,20 @@
 namespace varalign::worker {
 namespace {
 
-struct LocalRow {
-  data::TokenRow tokens;
-  double token_weight = 0;
+// Rows of one prompt that stand in one block, and the weight of each of their
+// tokens.
+struct LocalBlock {
+  data::TokenBlock tokens;
+  std::vector<double> token_weights;  // [responses]
 };
 
-std::vector<LocalRow> RowsOf(const StepContext& context,
-                             const PreparedStep& step) {
-  std::vector<LocalRow> rows;
+// This rank's rows, block by block; those of one example together where
+// prompts are shared.
+std::vector<LocalBlock> BlocksOf(const StepContext& context,
+                                 const PreparedStep& step) {
+  const bool shares = context.prompt_sharing == PromptSharing::kOn;
+  std::vector<LocalBlock> blocks;
+  const BatchRow* last = nullptr;
   for (size_t i = 0; i < step.batch.rows.size(); ++i) {
     const BatchRow& row = step.batch.rows[i];
     if (!row.trained || step.batch.rank_of(row) != context.rank) continue;
@@ -27,52 +33,90 @@ std::vector<LocalRow> RowsOf(const StepContext& context,
         step.log_weights[i], static_cast<uint32_t>(view.response.size()),
         context.rule);
     if (weight == 0) continue;
-    rows.push_back(
-        {.tokens = {step.batch.examples[row.example].prompt, view.response},
-         .token_weight = weight});
+    if (!shares || last == nullptr || last->example != row.example) {
+      const auto& prompt = step.batch.examples[row.example].prompt;
+      blocks.push_back({.tokens = {prompt, {}}, .token_weights = {}});
+    }
+    blocks.back().tokens.responses.push_back(view.response);
+    blocks.back().token_weights.push_back(weight);
+    last = &row;
   }
-  return rows;
+  return blocks;
 }
 
-at::Tensor SpreadWeights(std::span<const LocalRow> rows, int64_t num_targets,
-                         at::ScalarType dtype) {
+// Blocks above the budget by their responses, the prompt with each part.
+std::vector<LocalBlock> FitBudget(std::span<const LocalBlock> blocks,
+                                  uint64_t budget_tokens) {
+  std::vector<LocalBlock> parts;
+  for (const LocalBlock& block : blocks) {
+    const auto& responses = block.tokens.responses;
+    std::vector<size_t> begins = data::CutBlock(block.tokens, budget_tokens);
+    begins.push_back(responses.size());
+    for (size_t p = 0; p + 1 < begins.size(); ++p) {
+      const auto from = static_cast<ptrdiff_t>(begins[p]);
+      const auto to = static_cast<ptrdiff_t>(begins[p + 1]);
+      const auto& weights = block.token_weights;
+      parts.push_back(
+          {.tokens = {block.tokens.prompt,
+                      {responses.begin() + from, responses.begin() + to}},
+           .token_weights = {weights.begin() + from, weights.begin() + to}});
+    }
+  }
+  return parts;
+}
+
+at::Tensor SpreadWeights(std::span<const LocalBlock> blocks,
+                         int64_t num_targets, at::ScalarType dtype) {
   at::Tensor weights = at::empty({num_targets}, at::kDouble);
   double* next = weights.data_ptr<double>();
-  for (const LocalRow& row : rows) {
-    next = std::fill_n(next, row.tokens.response.size(), row.token_weight);
+  for (const LocalBlock& block : blocks) {
+    for (size_t j = 0; j < block.token_weights.size(); ++j) {
+      next = std::fill_n(next, block.tokens.responses[j].size(),
+                         block.token_weights[j]);
+    }
   }
   return weights.to(dtype);
+}
+
+MicroBatch Pack(std::span<const LocalBlock> blocks, at::ScalarType dtype) {
+  std::vector<data::TokenBlock> tokens;
+  for (const LocalBlock& block : blocks) tokens.push_back(block.tokens);
+  MicroBatch micro;
+  micro.packed = data::PackBlocks(tokens);
+  micro.weights = SpreadWeights(blocks, micro.packed.targets.numel(), dtype);
+  return micro;
+}
+
+uint64_t UnsharedTokens(const data::TokenBlock& block) {
+  return data::ComputedTokens(block) +
+         (block.responses.size() - 1) * block.prompt.size();
 }
 
 }  // namespace
 
 LocalBatch MakeLocalBatch(const StepContext& context, const PreparedStep& step,
                           uint64_t budget_tokens, at::ScalarType dtype) {
-  const std::vector<LocalRow> rows = RowsOf(context, step);
+  const std::vector<LocalBlock> blocks =
+      FitBudget(BlocksOf(context, step), budget_tokens);
   LocalBatch local{
       .micro_batches = {},
       .divisor = objective::Divisor(step.batch.planned, context.rule),
       .tokens = 0,
+      .computed_tokens = 0,
       .statistics = step.statistics};
-  std::vector<uint64_t> row_tokens;
-  for (const LocalRow& row : rows) {
-    row_tokens.push_back(row.tokens.prompt.size() + row.tokens.response.size() -
-                         1);
-    local.tokens += row_tokens.back();
+  std::vector<uint64_t> block_tokens;
+  for (const LocalBlock& block : blocks) {
+    block_tokens.push_back(data::ComputedTokens(block.tokens));
+    local.computed_tokens += block_tokens.back();
+    local.tokens += UnsharedTokens(block.tokens);
   }
-  std::vector<size_t> begins = data::CutMicroBatches(row_tokens, budget_tokens);
-  begins.push_back(rows.size());
+  std::vector<size_t> begins =
+      data::CutMicroBatches(block_tokens, budget_tokens);
+  begins.push_back(blocks.size());
   for (size_t m = 0; m + 1 < begins.size(); ++m) {
-    const auto part =
-        std::span(rows).subspan(begins[m], begins[m + 1] - begins[m]);
-    std::vector<data::TokenRow> tokens;
-    MicroBatch micro;
-    for (const LocalRow& row : part) {
-      tokens.push_back(row.tokens);
-    }
-    micro.packed = data::PackRows(tokens);
-    micro.weights = SpreadWeights(part, micro.packed.targets.numel(), dtype);
-    local.micro_batches.push_back(std::move(micro));
+    local.micro_batches.push_back(
+        Pack(std::span(blocks).subspan(begins[m], begins[m + 1] - begins[m]),
+             dtype));
   }
   return local;
 }

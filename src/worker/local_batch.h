@@ -22,12 +22,15 @@ struct MicroBatch {
 struct LocalBatch {
   std::vector<MicroBatch> micro_batches;  // none: this rank has no rows
   double divisor = 1;                     // D, equal on all ranks
-  uint64_t tokens = 0;                    // computed by this rank
+  uint64_t tokens = 0;           // of this rank's rows, each with its prompt
+  uint64_t computed_tokens = 0;  // a shared prompt once
   objective::WeightStatistics statistics;
 };
 
 // Rows of weight 0 are left out; they count in D all the same. `dtype` is that
-// of the parameters. Micro-batches hold at most `budget_tokens` each.
+// of the parameters. Micro-batches hold at most `budget_tokens` computed tokens
+// each; where prompts are shared, an example above that is split by its
+// responses, and a row above it is alone.
 LocalBatch MakeLocalBatch(const StepContext& context, const PreparedStep& step,
                           uint64_t budget_tokens, at::ScalarType dtype);
 

@@ -86,8 +86,11 @@ TrainerMetrics::TrainerMetrics(telemetry::Registry& registry)
                              "Optimizer steps done by this process.")),
       rows(AddSingleCounter(registry, "varalign_rows_total",
                             "Rows of the steps, over all ranks.")),
-      tokens(AddSingleCounter(registry, "varalign_tokens_total",
-                              "Tokens computed in the steps, over all ranks.")),
+      tokens(registry.AddCounter({"varalign_tokens_total",
+                                  "Tokens of the steps, over all ranks. "
+                                  "useful: of the rows, each with "
+                                  "its prompt; computed: a shared prompt once.",
+                                  {{"kind", {"useful", "computed"}}}})),
       skipped_steps(AddSingleCounter(
           registry, "varalign_skipped_steps_total",
           "Steps without an update: the gradient was not finite.")),
@@ -98,7 +101,7 @@ TrainerMetrics::TrainerMetrics(telemetry::Registry& registry)
                            "Time that steps waited for their weights.")),
       tokens_per_second(AddSingleGauge(
           registry, "varalign_tokens_per_second",
-          "Tokens of the last step over its wall time, all ranks.")),
+          "Useful tokens of the last step over its wall time, all ranks.")),
       loss(AddSingleGauge(registry, "varalign_loss",
                           "sum(w nll) / D of the last step.")),
       grad_norm(
@@ -121,7 +124,9 @@ void TrainerMetrics::Observe(const v1::StepReport& report) {
   step.Set(static_cast<double>(report.step() + 1));
   steps.Increment();
   rows.Increment(static_cast<double>(report.rows()));
-  tokens.Increment(static_cast<double>(report.tokens()));
+  tokens.With({"useful"}).Increment(static_cast<double>(report.tokens()));
+  tokens.With({"computed"})
+      .Increment(static_cast<double>(report.computed_tokens()));
   if (report.skipped()) skipped_steps.Increment();
   step_seconds.Observe(report.seconds());
   weight_wait_seconds.Increment(report.weight_wait_seconds());

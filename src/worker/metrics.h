@@ -49,7 +49,7 @@ struct TrainerMetrics {
   telemetry::Gauge& step;
   telemetry::Counter& steps;
   telemetry::Counter& rows;
-  telemetry::Counter& tokens;
+  telemetry::Family<telemetry::Counter>& tokens;  // kind
   telemetry::Counter& skipped_steps;
   telemetry::Histogram& step_seconds;
   telemetry::Counter& weight_wait_seconds;

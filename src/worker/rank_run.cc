@@ -86,6 +86,7 @@ class RankRun {
   absl::Status MakeSource();
   absl::Status Train();
 
+  StepContext Context() const;
   absl::StatusOr<std::unique_ptr<PairScorer>> MakeScorer(
       v1::Outputs outputs, const std::string& fingerprint) const;
   fs::path CheckpointRoot() const {
@@ -246,6 +247,7 @@ absl::Status RankRun::JoinGroup() {
                            .epsilon = train.epsilon(),
                            .weight_decay = train.weight_decay()};
   state_->max_grad_norm = train.max_grad_norm();
+  state_->recompute = RecomputeOf(train);
   if (resumed_from_.empty()) return absl::OkStatus();
   return RestoreOptimizer(resumed_from_, *state_);
 }
@@ -333,14 +335,18 @@ absl::Status RankRun::ScoreHeldOutRows() {
       held_out_);
 }
 
+StepContext RankRun::Context() const {
+  return {.dataset = *dataset_,
+          .plan = *plan_,
+          .rule = rule_,
+          .rank = flags_.rank,
+          .world_size = flags_.world_size,
+          .prompt_sharing = PromptSharingOf(run_.config().train())};
+}
+
 absl::Status RankRun::MakeSource() {
-  const StepContext context{.dataset = *dataset_,
-                            .plan = *plan_,
-                            .rule = rule_,
-                            .rank = flags_.rank,
-                            .world_size = flags_.world_size};
   if (score_source_ == ScoreSource::kColumns) {
-    source_ = std::make_unique<ColumnStepSource>(context);
+    source_ = std::make_unique<ColumnStepSource>(Context());
     return absl::OkStatus();
   }
   v1::Open open;
@@ -355,7 +361,7 @@ absl::Status RankRun::MakeSource() {
                         .timeout = rpc::FromProto(scoring.timeout())},
                        clock_, departure_, metrics_.reward_client_requests));
   source_ = std::make_unique<StreamedStepSource>(
-      context, done_.step(), plan_->total_steps(),
+      Context(), done_.step(), plan_->total_steps(),
       std::max(scoring.prefetch_steps(), 1u), *weights_, clock_);
   return absl::OkStatus();
 }
@@ -366,11 +372,7 @@ absl::Status RankRun::Train() {
   };
   const v1::RunConfig& config = run_.config();
   TrainingLoop loop(
-      {.context = {.dataset = *dataset_,
-                   .plan = *plan_,
-                   .rule = rule_,
-                   .rank = flags_.rank,
-                   .world_size = flags_.world_size},
+      {.context = Context(),
        .train = config.train(),
        .total_steps = plan_->total_steps(),
        .checkpoint_interval = config.checkpoint().interval_steps(),

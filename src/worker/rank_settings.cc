@@ -21,6 +21,23 @@ at::ScalarType DtypeOf(const v1::TrainConfig& train) {
                                                               : at::kFloat;
 }
 
+PromptSharing PromptSharingOf(const v1::TrainConfig& train) {
+  return train.prompt_sharing() ? PromptSharing::kOn : PromptSharing::kOff;
+}
+
+model::Recompute RecomputeOf(const v1::TrainConfig& train) {
+  switch (train.activation_recompute()) {
+    case v1::TrainConfig::ACTIVATION_RECOMPUTE_ELEMENTWISE:
+      return model::Recompute::kElementwise;
+    case v1::TrainConfig::ACTIVATION_RECOMPUTE_MLP:
+      return model::Recompute::kMlp;
+    case v1::TrainConfig::ACTIVATION_RECOMPUTE_FULL:
+      return model::Recompute::kLayer;
+    default:
+      return model::Recompute::kNothing;
+  }
+}
+
 int ThreadsOf(const v1::TrainConfig& train, const RankFlags& flags) {
   if (train.threads() > 0) return static_cast<int>(train.threads());
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());

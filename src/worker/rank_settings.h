@@ -8,15 +8,21 @@
 #include <string>
 
 #include "collective/make_process_group.h"
+#include "model/recompute.h"
 #include "varalign/v1/coordinator.pb.h"
 #include "varalign/v1/run_config.pb.h"
 #include "worker/rank_flags.h"
+#include "worker/step_batch.h"
 
 namespace varalign::worker {
 
 v1::RankIdentity IdentityOf(const RankFlags& flags);
 
 at::ScalarType DtypeOf(const v1::TrainConfig& train);
+
+PromptSharing PromptSharingOf(const v1::TrainConfig& train);
+
+model::Recompute RecomputeOf(const v1::TrainConfig& train);
 
 // 0 in the configuration: the cores of the host over its ranks.
 int ThreadsOf(const v1::TrainConfig& train, const RankFlags& flags);

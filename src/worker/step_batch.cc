@@ -10,15 +10,20 @@ namespace {
 // it doubles the cost. Only the balance between ranks depends on it.
 constexpr double kTokensOfEqualCost = 8192;
 
-double Work(const data::ExampleView& example, const v1::Objective& rule) {
-  double work = 0;
+double Work(const data::ExampleView& example, const v1::Objective& rule,
+            PromptSharing prompt_sharing) {
+  double tokens = 0, pairs = 0;
+  double shared = 0;  // tokens of a row that another row has computed
   for (size_t k = 0; k < example.rows.size(); ++k) {
     if (!IsTrained(example, k, rule)) continue;
-    const auto tokens =
+    const auto length =
         static_cast<double>(ComputedTokens(example, example.rows[k]));
-    work += tokens + tokens * tokens / kTokensOfEqualCost;
+    tokens += length - shared;
+    pairs += length * length - shared * shared;
+    if (prompt_sharing == PromptSharing::kOff) continue;
+    shared = static_cast<double>(example.prompt.size());
   }
-  return work;
+  return tokens + pairs / kTokensOfEqualCost;
 }
 
 void AddBlock(const data::Dataset& dataset,
@@ -62,7 +67,8 @@ bool IsTrained(const data::ExampleView& example, size_t response,
 }
 
 StepBatch MakeStepBatch(const data::Dataset& dataset, data::StepPlan plan,
-                        const v1::Objective& rule, uint32_t world_size) {
+                        const v1::Objective& rule, uint32_t world_size,
+                        PromptSharing prompt_sharing) {
   StepBatch batch;
   for (const std::vector<uint64_t>& block : plan.blocks) {
     AddBlock(dataset, block, rule, batch);
@@ -72,7 +78,7 @@ StepBatch MakeStepBatch(const data::Dataset& dataset, data::StepPlan plan,
 
   std::vector<double> work;
   for (const data::ExampleView& example : batch.examples) {
-    work.push_back(Work(example, rule));
+    work.push_back(Work(example, rule, prompt_sharing));
   }
   const auto dealt = data::DealToRanks(work, world_size);
   batch.rank_of_example.resize(batch.examples.size());

@@ -17,6 +17,11 @@
 
 namespace varalign::worker {
 
+// Are the responses of a prompt trained in one block (data/collate.h), with the
+// prompt computed once, or each with a copy of it? The same numbers up to
+// rounding.
+enum class PromptSharing { kOn, kOff };
+
 struct BatchRow {
   uint32_t example = 0;   // index into StepBatch::examples
   uint32_t response = 0;  // index into its rows
@@ -44,16 +49,18 @@ struct StepBatch {
   }
 };
 
-// `rule` is resolved. The views point into `dataset`.
+// `rule` is resolved. The views point into `dataset`. `prompt_sharing` decides
+// what rows cost, and so who computes them.
 StepBatch MakeStepBatch(const data::Dataset& dataset, data::StepPlan plan,
-                        const v1::Objective& rule, uint32_t world_size);
+                        const v1::Objective& rule, uint32_t world_size,
+                        PromptSharing prompt_sharing);
 
 // Is this row trained? Under train_on: chosen, rows with that role; all rows of
 // an example without roles.
 bool IsTrained(const data::ExampleView& example, size_t response,
                const v1::Objective& rule);
 
-// Tokens that a row costs: the last one predicts nothing.
+// Tokens that a row with its prompt costs: the last one predicts nothing.
 inline uint64_t ComputedTokens(const data::ExampleView& example,
                                const data::RowView& row) {
   return example.prompt.size() + row.response.size() - 1;

@@ -61,8 +61,9 @@ absl::Status AddZSet(const StepContext& context, size_t z_set,
 
 absl::StatusOr<PreparedStep> ColumnStepSource::Take(uint64_t step) {
   PreparedStep prepared;
-  prepared.batch = MakeStepBatch(context_.dataset, context_.plan.At(step),
-                                 context_.rule, context_.world_size);
+  prepared.batch =
+      MakeStepBatch(context_.dataset, context_.plan.At(step), context_.rule,
+                    context_.world_size, context_.prompt_sharing);
   const StepBatch& batch = prepared.batch;
   prepared.log_weights.assign(batch.rows.size(), kNotAsked);
   for (size_t z_set = 0; z_set < batch.z_sets.size(); ++z_set) {

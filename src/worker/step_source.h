@@ -47,6 +47,7 @@ struct StepContext {
   v1::Objective rule;  // resolved, lambda in the reward's own unit
   uint32_t rank = 0;
   uint32_t world_size = 1;
+  PromptSharing prompt_sharing = PromptSharing::kOn;
 };
 
 // Does this rank need the weight of `row`, to train it or to report on its

@@ -77,11 +77,11 @@ void StreamedStepSource::Run(uint64_t begin, uint64_t end) {
 }
 
 StreamedStepSource::AskedStep StreamedStepSource::AskFor(uint64_t step) {
-  AskedStep asked{
-      .step = step,
-      .batch = MakeStepBatch(context_.dataset, context_.plan.At(step),
-                             context_.rule, context_.world_size),
-      .z_sets = {}};
+  AskedStep asked{.step = step,
+                  .batch = MakeStepBatch(
+                      context_.dataset, context_.plan.At(step), context_.rule,
+                      context_.world_size, context_.prompt_sharing),
+                  .z_sets = {}};
   const StepBatch& batch = asked.batch;
   for (size_t z_set = 0; z_set < batch.z_sets.size(); ++z_set) {
     const std::vector<uint32_t>& members = batch.z_sets[z_set];

@@ -36,7 +36,8 @@ double AccumulateGradients(const LocalBatch& batch, TrainState& state) {
   for (const MicroBatch& micro : batch.micro_batches) {
     const at::Tensor hidden =  // [R, H], loss rows only
         model::Forward(state.parameters, micro.packed.tokens,
-                       micro.packed.cu_seqlens, micro.packed.loss_positions);
+                       micro.packed.layout, micro.packed.loss_positions,
+                       state.recompute);
     const objective::WeightedNll loss =  // a sum, not a mean
         objective::WeightedNllLoss(hidden, state.parameters.lm_head,
                                    micro.packed.targets, micro.weights);
@@ -74,13 +75,14 @@ absl::StatusOr<StepOutcome> TrainStep(const LocalBatch& batch,
                    shards.ReduceScatter(state.parameters.gradients));
 
   // All scalars of the step travel in one reduction.
-  constexpr int64_t kScalars = 3;
+  constexpr int64_t kScalars = 4;
   at::Tensor sums = at::zeros(
       {kScalars + objective::WeightStatistics::kNumSums}, at::kDouble);
   double* sum = sums.data_ptr<double>();
   sum[0] = loss_sum;
   sum[1] = SumOfSquares(slice);
   sum[2] = static_cast<double>(batch.tokens);
+  sum[3] = static_cast<double>(batch.computed_tokens);
   const auto statistics = outcome.statistics.sums();
   std::copy(statistics.begin(), statistics.end(), sum + kScalars);
   RETURN_IF_ERROR(group.AllReduceSum(sums));
@@ -90,6 +92,7 @@ absl::StatusOr<StepOutcome> TrainStep(const LocalBatch& batch,
   outcome.loss = sum[0] / batch.divisor;
   outcome.grad_norm = std::sqrt(sum[1]) / batch.divisor;
   outcome.tokens = static_cast<uint64_t>(sum[2]);
+  outcome.computed_tokens = static_cast<uint64_t>(sum[3]);
 
   // Every rank has the same norm: all of them update, or none.
   outcome.skipped = !std::isfinite(outcome.grad_norm);

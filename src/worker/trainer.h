@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "collective/process_group.h"
 #include "model/parameters.h"
+#include "model/recompute.h"
 #include "objective/weight_statistics.h"
 #include "optim/adamw.h"
 #include "worker/flat_shards.h"
@@ -21,6 +22,7 @@ struct TrainState {
   optim::AdamWState adamw;
   optim::AdamWOptions adamw_options;
   double max_grad_norm = 0;  // 0: off
+  model::Recompute recompute = model::Recompute::kNothing;
 };
 
 // Zero moments; gives the parameters their gradients. `shards` was made for
@@ -32,7 +34,10 @@ struct StepOutcome {
   double loss = 0;       // sum(w nll) / D over all ranks
   double grad_norm = 0;  // of the reduced gradient over D, before clipping
   bool skipped = false;  // the norm was not finite: parameters unchanged
-  uint64_t tokens = 0;   // over all ranks
+  // Over all ranks: those of the rows, each with its prompt, and those that
+  // were computed, a shared prompt once.
+  uint64_t tokens = 0;
+  uint64_t computed_tokens = 0;
   objective::WeightStatistics statistics;  // over all ranks
 };
 

@@ -185,6 +185,7 @@ v1::StepReport TrainingLoop::ReportOf(const StepOutcome& outcome,
   report.set_examples(batch.examples.size());
   report.set_rows(batch.planned.trained_rows);
   report.set_tokens(outcome.tokens);
+  report.set_computed_tokens(outcome.computed_tokens);
   report.set_loss(outcome.loss);
   report.set_grad_norm(outcome.grad_norm);
   report.set_learning_rate(learning_rate);

@@ -18,30 +18,20 @@ at::Tensor PlainRotate(const at::Tensor& x, const at::Tensor& cos,
       -1);
 }
 
-// qkv [L, heads + 2 kv_heads, dim] of one sequence -> [L, heads * dim].
-at::Tensor OneSequence(const at::Tensor& qkv, const AttentionLayout& layout) {
-  const int64_t length = qkv.size(0);
-  const int64_t group = layout.heads / layout.kv_heads;
-  const at::Tensor cos = layout.rotary.cos.narrow(0, 0, length).unsqueeze(1);
-  const at::Tensor sin = layout.rotary.sin.narrow(0, 0, length).unsqueeze(1);
-  const at::Tensor q =
-      PlainRotate(qkv.narrow(1, 0, layout.heads), cos, sin).transpose(0, 1);
-  const at::Tensor k =
-      PlainRotate(qkv.narrow(1, layout.heads, layout.kv_heads), cos, sin)
-          .transpose(0, 1)
-          .repeat_interleave(group, 0);
-  const at::Tensor v =
-      qkv.narrow(1, layout.heads + layout.kv_heads, layout.kv_heads)
-          .transpose(0, 1)
-          .repeat_interleave(group, 0);
-  const at::Tensor hidden =
-      at::ones({length, length}, at::TensorOptions().dtype(at::kBool)).triu(1);
-  const at::Tensor scores = at::matmul(q, k.transpose(1, 2)) /
-                            std::sqrt(static_cast<double>(layout.dim));
-  const at::Tensor p = at::softmax(
-      scores.masked_fill(hidden, -std::numeric_limits<double>::infinity()), -1);
-  return at::matmul(p, v).transpose(0, 1).reshape(
-      {length, layout.heads * layout.dim});
+// [T, T] bool: row i may not see row j.
+at::Tensor HiddenFrom(const base::PackedLayout& packed) {
+  const int64_t rows = packed.num_rows();
+  at::Tensor hidden =
+      at::ones({rows, rows}, at::TensorOptions().dtype(at::kBool));
+  const auto show = [&](size_t from, size_t to) {
+    return hidden.narrow(0, packed.begin(from), packed.length(from))
+        .narrow(1, packed.begin(to), packed.length(to));
+  };
+  for (size_t s = 0; s < packed.num_segments(); ++s) {
+    show(s, s).triu_(1);
+    if (packed.is_continuation(s)) show(s, packed.continued(s)).zero_();
+  }
+  return hidden;
 }
 
 at::Tensor PlainLinear(const at::Tensor& x, const LinearParameters& layer) {
@@ -83,25 +73,46 @@ at::Tensor PlainHeadNorm(const at::Tensor& qkv, const at::Tensor& query_norm,
 
 at::Tensor PlainAttention(const at::Tensor& qkv,
                           const AttentionLayout& layout) {
+  const int64_t rows = layout.packed.num_rows();
+  const int64_t group = layout.heads / layout.kv_heads;
   const at::Tensor heads =
-      qkv.view({qkv.size(0), layout.heads + 2 * layout.kv_heads, layout.dim});
-  std::vector<at::Tensor> parts;
-  for (size_t s = 0; s + 1 < layout.cu_seqlens.size(); ++s) {
-    const int64_t begin = layout.cu_seqlens[s];
-    parts.push_back(OneSequence(
-        heads.narrow(0, begin, layout.cu_seqlens[s + 1] - begin), layout));
-  }
-  const int64_t tail = qkv.size(0) - layout.cu_seqlens.back();
-  parts.push_back(at::zeros({tail, layout.heads * layout.dim}, qkv.options()));
-  return at::cat(parts);
+      qkv.narrow(0, 0, rows)
+          .view({rows, layout.heads + 2 * layout.kv_heads, layout.dim});
+  const std::vector<int32_t> numbers = layout.packed.Positions(rows);
+  const at::Tensor positions = at::tensor(numbers).to(at::kLong);
+  const at::Tensor cos =
+      layout.rotary.cos.index_select(0, positions).unsqueeze(1);
+  const at::Tensor sin =
+      layout.rotary.sin.index_select(0, positions).unsqueeze(1);
+  const at::Tensor q =
+      PlainRotate(heads.narrow(1, 0, layout.heads), cos, sin).transpose(0, 1);
+  const at::Tensor k =
+      PlainRotate(heads.narrow(1, layout.heads, layout.kv_heads), cos, sin)
+          .transpose(0, 1)
+          .repeat_interleave(group, 0);
+  const at::Tensor v =
+      heads.narrow(1, layout.heads + layout.kv_heads, layout.kv_heads)
+          .transpose(0, 1)
+          .repeat_interleave(group, 0);
+  const at::Tensor scores = at::matmul(q, k.transpose(1, 2)) /
+                            std::sqrt(static_cast<double>(layout.dim));
+  const at::Tensor p =
+      at::softmax(scores.masked_fill(HiddenFrom(layout.packed),
+                                     -std::numeric_limits<double>::infinity()),
+                  -1);
+  const at::Tensor out = at::matmul(p, v).transpose(0, 1).reshape(
+      {rows, layout.heads * layout.dim});
+  const int64_t tail = qkv.size(0) - rows;
+  return at::cat(
+      {out, at::zeros({tail, layout.heads * layout.dim}, qkv.options())});
 }
 
 at::Tensor PlainForward(const Parameters& parameters, const at::Tensor& tokens,
                         std::span<const int64_t> cu_seqlens) {
   const ModelConfig& config = parameters.config;
   AttentionLayout layout;
-  layout.cu_seqlens.assign(cu_seqlens.begin(), cu_seqlens.end());
-  layout.rotary = MakeRotaryTable(config, LongestSequence(cu_seqlens),
+  layout.packed = base::PackedLayout::OfSequences(cu_seqlens);
+  layout.rotary = MakeRotaryTable(config, layout.packed.NumPositions(),
                                   parameters.flat.scalar_type());
   layout.heads = config.num_heads;
   layout.kv_heads = config.num_kv_heads;

@@ -1,5 +1,6 @@
 #include "worker/step_batch.h"
 
+#include <algorithm>
 #include <set>
 
 #include "gmock/gmock.h"
@@ -42,6 +43,10 @@ class StepBatchTest : public ::testing::Test {
     return *source.Take(step);
   }
 
+  StepBatch Batch(uint32_t world, PromptSharing sharing = PromptSharing::kOn) {
+    return MakeStepBatch(dataset(), plan_->At(0), rule_, world, sharing);
+  }
+
   testing::TempDirectory directory_;
   v1::RunConfig config_;
   v1::Objective rule_;
@@ -53,8 +58,8 @@ TEST_F(StepBatchTest, EveryRowOfAnEpochIsTrainedOnceByOneRank) {
   for (const uint32_t world : {1u, 2u, 3u, 4u}) {
     std::multiset<uint64_t> trained;
     for (uint64_t step = 0; step < plan_->total_steps(); ++step) {
-      const StepBatch batch =
-          MakeStepBatch(dataset(), plan_->At(step), rule_, world);
+      const StepBatch batch = MakeStepBatch(dataset(), plan_->At(step), rule_,
+                                            world, PromptSharing::kOn);
       for (const BatchRow& row : batch.rows) {
         ASSERT_LT(batch.rank_of(row), world);
         trained.insert(batch.examples[row.example].first_row + row.response);
@@ -110,11 +115,48 @@ TEST_F(StepBatchTest, BatchNormalisationComparesTheGlobalBatch) {
 }
 
 TEST_F(StepBatchTest, PlannedCountsDoNotDependOnTheWorldSize) {
-  const StepBatch one = MakeStepBatch(dataset(), plan_->At(0), rule_, 1);
-  const StepBatch four = MakeStepBatch(dataset(), plan_->At(0), rule_, 4);
+  const StepBatch one = Batch(1);
+  const StepBatch four = Batch(4);
   EXPECT_EQ(one.planned.trained_rows, four.planned.trained_rows);
   EXPECT_EQ(one.planned.trained_tokens, four.planned.trained_tokens);
   EXPECT_EQ(one.planned.z_sets, four.planned.z_sets);
+}
+
+// Seven examples for two ranks: a long prompt with four short responses leaves
+// its rank room for another example only where the prompt is computed once.
+TEST_F(StepBatchTest, ASharedPromptCostsItsRankOnce) {
+  std::filesystem::remove_all(directory_ / "data");
+  auto writer = data::DatasetWriter::Create(directory_ / "data");
+  ASSERT_OK(writer);
+  const auto add = [&](size_t prompt, size_t responses) {
+    data::NewExample example;
+    example.prompt.assign(prompt, 5);
+    for (size_t k = 0; k < responses; ++k) {
+      example.rows.push_back(
+          {.response = {6, 7}, .reward = 1.0, .logprob_sum = -1.0});
+    }
+    ASSERT_OK(writer->Add(example));
+  };
+  add(100, 4);
+  for (int i = 0; i < 6; ++i) add(25, 1);
+  ASSERT_OK(writer->Finish({}));
+  dataset_.reset();
+  v1::Objective objective;
+  objective.mutable_z()->set_block(8);
+  SetObjective(objective);
+  const auto examples_beside_the_long_one = [&](PromptSharing sharing) {
+    const StepBatch batch = Batch(2, sharing);
+    size_t longest = 0;
+    for (size_t i = 0; i < batch.examples.size(); ++i) {
+      if (batch.examples[i].prompt.size() == 100) longest = i;
+    }
+    return std::count(batch.rank_of_example.begin(),
+                      batch.rank_of_example.end(),
+                      batch.rank_of_example[longest]) -
+           1;
+  };
+  EXPECT_EQ(examples_beside_the_long_one(PromptSharing::kOff), 0);
+  EXPECT_EQ(examples_beside_the_long_one(PromptSharing::kOn), 1);
 }
 
 TEST_F(StepBatchTest, ScoreSourceFollowsModeAndColumns) {

@@ -116,6 +116,7 @@ absl::Status RunTinyRank(const fs::path& directory,
   FlatShards shards(parameters.flat, group);
   TrainState state = MakeTrainState(std::move(parameters), shards);
   state.max_grad_norm = 1;
+  state.recompute = options.recompute;
   state.adamw_options.weight_decay = 0.1;
   v1::TrainState done;
   done.set_format_version(1);
@@ -128,7 +129,8 @@ absl::Status RunTinyRank(const fs::path& directory,
                             .plan = plan,
                             .rule = rule,
                             .rank = static_cast<uint32_t>(group.rank()),
-                            .world_size = static_cast<uint32_t>(group.size())};
+                            .world_size = static_cast<uint32_t>(group.size()),
+                            .prompt_sharing = options.prompt_sharing};
   std::optional<data::Dataset> evaluation;
   std::vector<HeldOutExample> held_out;
   if (!options.evaluation.empty()) {

@@ -12,9 +12,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "model/recompute.h"
 #include "varalign/v1/checkpoint.pb.h"
 #include "varalign/v1/coordinator.pb.h"
 #include "varalign/v1/run_config.pb.h"
+#include "worker/step_batch.h"
 
 namespace varalign::worker {
 
@@ -29,6 +31,8 @@ struct TinyRunOptions {
   uint64_t stop_at = 0;    // cancelled there; 0: never
   uint64_t resume_at = 0;  // from the checkpoint of this step; 0: a new run
   std::string evaluation = "";  // data set directory
+  PromptSharing prompt_sharing = PromptSharing::kOn;
+  model::Recompute recompute = model::Recompute::kNothing;
   v1::Objective objective = {};
 };
 

@@ -34,10 +34,12 @@ class TrainingLoopTest : public ::testing::Test {
   testing::TempDirectory directory_;
 };
 
-// One worker with 4 micro-batches or more, 2 workers, 4 workers: the same run.
+// One worker with 4 micro-batches or more, 2 workers, 4 workers, prompts shared
+// or not: the same run.
 void TrainingLoopTest::ExpectSplitsAgree(at::ScalarType dtype,
                                          double tolerance) {
-  const TinyRunResult whole = Run({.dtype = dtype});
+  const TinyRunResult whole =
+      Run({.dtype = dtype, .prompt_sharing = PromptSharing::kOff});
   ASSERT_OK(whole.status);
   ASSERT_EQ(whole.steps.size(), 10u);
   for (const int world : {1, 2, 3, 4}) {
@@ -50,6 +52,8 @@ void TrainingLoopTest::ExpectSplitsAgree(at::ScalarType dtype,
       EXPECT_NEAR(a.loss(), b.loss(), tolerance * std::abs(b.loss()));
       EXPECT_NEAR(a.grad_norm(), b.grad_norm(), 10 * tolerance * b.grad_norm());
       EXPECT_EQ(a.tokens(), b.tokens());
+      EXPECT_EQ(b.computed_tokens(), b.tokens());
+      EXPECT_LT(a.computed_tokens(), b.tokens());
       EXPECT_EQ(a.rows(), b.rows());
       EXPECT_NEAR(a.weights().ess_ratio(), b.weights().ess_ratio(), 1e-12);
     }
@@ -78,6 +82,15 @@ TEST_F(TrainingLoopTest, SameRunHasTheSameBits) {
   const TinyRunResult b = Run({.world_size = 2, .micro_batch_tokens = 40});
   ASSERT_OK(a.status);
   EXPECT_TRUE(at::equal(a.parameters, b.parameters));
+}
+
+TEST_F(TrainingLoopTest, RecomputedActivationsLeaveTheBits) {
+  const TinyRunResult kept = Run({.micro_batch_tokens = 40});
+  ASSERT_OK(kept.status);
+  const TinyRunResult again =
+      Run({.micro_batch_tokens = 40, .recompute = model::Recompute::kLayer});
+  ASSERT_OK(again.status);
+  EXPECT_TRUE(at::equal(kept.parameters, again.parameters));
 }
 
 TEST_F(TrainingLoopTest, ResumedRunEqualsUninterruptedBitByBit) {

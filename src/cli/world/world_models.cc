@@ -80,7 +80,7 @@ absl::StatusOr<model::Parameters> Fit(const char* activity,
 at::Tensor PolicyLoss(const model::Parameters& parameters, const Batch& batch) {
   const data::PackedRows packed = data::PackRows(batch.rows);
   const at::Tensor hidden = model::Forward(
-      parameters, packed.tokens, packed.cu_seqlens, packed.loss_positions);
+      parameters, packed.tokens, packed.layout, packed.loss_positions);
   const at::Tensor weights = batch.values.index_select(0, packed.row_of_target);
   return objective::WeightedNllLoss(hidden, parameters.lm_head, packed.targets,
                                     weights)
