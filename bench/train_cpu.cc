@@ -1,13 +1,22 @@
 // Tokens per second of the worker's own training step on the rows of a data
-// set, on the CPU, in one process. Prints one JSON object. bench/train_cpu.py
-// runs it in turn with a plain PyTorch loop over the same rows.
+// set, on the CPU, in one process; or, with --gemm, the rate of the machine's
+// matrix products. Prints one JSON object. bench/train_cpu.py runs it in turn
+// with plain PyTorch loops over the same rows.
 //
 //   train_cpu --model DIR --data DATASET --steps 8 --batch 16 --threads 2
+//   train_cpu --gemm --threads 2
 #include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/randn.h>
 #include <sys/resource.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "CLI/CLI.hpp"
@@ -40,13 +49,23 @@ struct Arguments {
   uint64_t batch = 16;  // examples
   uint64_t micro_batch_tokens = 2048;
   int threads = 2;
+  bool unshared = false;
+  std::string recompute = "none";
   std::string write_batches;  // empty: measure
+  bool gemm = false;
 };
 
-int64_t PeakResidentBytes() {
+struct CpuUse {
+  double seconds = 0;  // of all threads, user mode
+  int64_t peak_resident_bytes = 0;
+};
+
+CpuUse UseSoFar() {
   rusage usage = {};
   getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss * 1024;
+  return {static_cast<double>(usage.ru_utime.tv_sec) +
+              static_cast<double>(usage.ru_utime.tv_usec) * 1e-6,
+          usage.ru_maxrss * 1024};
 }
 
 // Every row trained with weight 1: the arithmetic of a step does not depend on
@@ -79,6 +98,94 @@ absl::Status WriteBatches(worker::StepSource& source, uint64_t num_steps,
   return base::WriteFileAtomically(path, base::DumpJson(steps));
 }
 
+// Floating-point operations of a step by the usual yardstick: 6 for each
+// matrix parameter and token, every row with its own prompt, head and causal
+// attention counted, input embedding not.
+double ModelFlops(const model::Parameters& parameters,
+                  const worker::StepBatch& batch) {
+  const model::ModelConfig& config = parameters.config;
+  double matrix_parameters = 0;
+  for (const auto& [begin, end] : parameters.decayed) {
+    matrix_parameters += static_cast<double>(end - begin);
+  }
+  if (!config.tie_word_embeddings) {
+    matrix_parameters -= static_cast<double>(parameters.embedding.numel());
+  }
+  const auto attention = static_cast<double>(
+      config.num_layers * config.num_heads * config.head_dim);
+  double flops = 0;
+  for (const worker::BatchRow& row : batch.rows) {
+    const auto tokens = static_cast<double>(
+        worker::ComputedTokens(batch.examples[row.example], batch.view(row)));
+    flops += 6 * tokens * (matrix_parameters + attention * tokens);
+  }
+  return flops;
+}
+
+worker::PromptSharing SharingOf(const Arguments& arguments) {
+  return arguments.unshared ? worker::PromptSharing::kOff
+                            : worker::PromptSharing::kOn;
+}
+
+absl::StatusOr<model::Recompute> RecomputeOf(const std::string& word) {
+  if (word == "none") return model::Recompute::kNothing;
+  if (word == "elementwise") return model::Recompute::kElementwise;
+  if (word == "mlp") return model::Recompute::kMlp;
+  if (word == "full") return model::Recompute::kLayer;
+  return absl::InvalidArgumentError(
+      "--recompute: none, elementwise, mlp, full");
+}
+
+// Runs all steps; the lists have an entry a step.
+class Measurement {
+ public:
+  Measurement(const Arguments& arguments, model::Parameters parameters,
+              model::Recompute recompute)
+      : arguments_(arguments),
+        group_(hub_.Join(0)),
+        shards_(parameters.flat, *group_),
+        state_(worker::MakeTrainState(std::move(parameters), shards_)) {
+    state_.max_grad_norm = 1;
+    state_.recompute = recompute;
+  }
+
+  absl::Status Step(const worker::StepContext& context,
+                    const worker::PreparedStep& prepared) {
+    const absl::Duration begin = clock_.MonotonicNow();
+    const double cpu = UseSoFar().seconds;
+    const worker::LocalBatch batch = worker::MakeLocalBatch(
+        context, prepared, arguments_.micro_batch_tokens, at::kFloat);
+    ASSIGN_OR_RETURN(const worker::StepOutcome outcome,
+                     worker::TrainStep(batch, 1e-5, *group_, shards_, state_));
+    result_["step_seconds"].push_back(
+        absl::ToDoubleSeconds(clock_.MonotonicNow() - begin));
+    result_["step_cpu_seconds"].push_back(UseSoFar().seconds - cpu);
+    result_["step_tokens"].push_back(outcome.tokens);
+    result_["step_computed_tokens"].push_back(outcome.computed_tokens);
+    result_["step_model_flops"].push_back(
+        ModelFlops(state_.parameters, prepared.batch));
+    result_["losses"].push_back(outcome.loss);
+    return absl::OkStatus();
+  }
+
+  Json Result() {
+    result_["version"] = 1;
+    result_["parameters"] = state_.parameters.num_parameters;
+    result_["threads"] = arguments_.threads;
+    result_["peak_resident_bytes"] = UseSoFar().peak_resident_bytes;
+    return result_;
+  }
+
+ private:
+  const Arguments& arguments_;
+  const base::SystemClock clock_;
+  collective::LocalHub hub_{1, absl::Minutes(10)};
+  std::shared_ptr<collective::ProcessGroup> group_;
+  worker::FlatShards shards_;
+  worker::TrainState state_;
+  Json result_ = Json::object();
+};
+
 absl::StatusOr<Json> Measure(const Arguments& arguments) {
   ASSIGN_OR_RETURN(const data::Dataset dataset,
                    data::Dataset::Open(arguments.data));
@@ -90,42 +197,56 @@ absl::StatusOr<Json> Measure(const Arguments& arguments) {
                                        .max_steps = arguments.steps,
                                        .seed = 0}));
   ASSIGN_OR_RETURN(const v1::Objective rule, PlainRule());
-  const worker::StepContext context{dataset, plan, rule};
+  const worker::StepContext context{.dataset = dataset,
+                                    .plan = plan,
+                                    .rule = rule,
+                                    .prompt_sharing = SharingOf(arguments)};
   worker::ColumnStepSource source(context);
   if (!arguments.write_batches.empty()) {
     RETURN_IF_ERROR(
         WriteBatches(source, plan.total_steps(), arguments.write_batches));
     return Json{{"version", 1}, {"steps", plan.total_steps()}};
   }
+  ASSIGN_OR_RETURN(const model::Recompute recompute,
+                   RecomputeOf(arguments.recompute));
   ASSIGN_OR_RETURN(model::Parameters parameters,
                    worker::LoadParameters(arguments.model, at::kFloat));
-  collective::LocalHub hub(1, absl::Minutes(10));
-  const auto group = hub.Join(0);
-  worker::FlatShards shards(parameters.flat, *group);
-  worker::TrainState state =
-      worker::MakeTrainState(std::move(parameters), shards);
-  state.max_grad_norm = 1;
-
-  const base::SystemClock clock;
-  Json seconds = Json::array(), tokens = Json::array(), losses = Json::array();
+  Measurement measurement(arguments, std::move(parameters), recompute);
   for (uint64_t step = 0; step < plan.total_steps(); ++step) {
     ASSIGN_OR_RETURN(const worker::PreparedStep prepared, source.Take(step));
-    const absl::Duration begin = clock.MonotonicNow();
-    const worker::LocalBatch batch = worker::MakeLocalBatch(
-        context, prepared, arguments.micro_batch_tokens, at::kFloat);
-    ASSIGN_OR_RETURN(const worker::StepOutcome outcome,
-                     worker::TrainStep(batch, 1e-5, *group, shards, state));
-    seconds.push_back(absl::ToDoubleSeconds(clock.MonotonicNow() - begin));
-    tokens.push_back(outcome.tokens);
-    losses.push_back(outcome.loss);
+    RETURN_IF_ERROR(measurement.Step(context, prepared));
   }
-  return Json{{"version", 1},
-              {"parameters", state.parameters.flat.numel()},
-              {"threads", arguments.threads},
-              {"step_seconds", seconds},
-              {"step_tokens", tokens},
-              {"losses", losses},
-              {"peak_resident_bytes", PeakResidentBytes()}};
+  return measurement.Result();
+}
+
+// The best rate of a product [m, k] x [k, n] within half a second.
+double GemmFlopsPerSecond(int64_t m, int64_t k, int64_t n) {
+  const at::Tensor a = at::randn({m, k}), b = at::randn({k, n});
+  at::Tensor out = at::empty({m, n});
+  const base::SystemClock clock;
+  const absl::Duration end = clock.MonotonicNow() + absl::Milliseconds(500);
+  double best = 0;
+  for (absl::Duration now = clock.MonotonicNow(); now < end;) {
+    const absl::Duration begin = now;
+    at::mm_out(out, a, b);
+    now = clock.MonotonicNow();
+    best = std::max(best, 2.0 * static_cast<double>(m * k * n) /
+                              absl::ToDoubleSeconds(now - begin));
+  }
+  return best;
+}
+
+// Shapes of a training step and larger ones.
+Json MeasureGemm() {
+  double best = 0;
+  for (const auto& [m, k, n] :
+       std::vector<std::array<int64_t, 3>>{{2048, 2048, 2048},
+                                           {1024, 1024, 1024},
+                                           {2048, 512, 1408},
+                                           {2048, 1408, 512}}) {
+    best = std::max(best, GemmFlopsPerSecond(m, k, n));
+  }
+  return Json{{"version", 1}, {"gemm_flops_per_second", best}};
 }
 
 }  // namespace
@@ -135,18 +256,24 @@ int main(int argc, char** argv) {
   using namespace varalign;  // NOLINT: the whole program is this file
   Arguments arguments;
   CLI::App app("Times the training step on the CPU.");
-  app.add_option("--model", arguments.model)->required();
-  app.add_option("--data", arguments.data)->required();
+  app.add_option("--model", arguments.model);
+  app.add_option("--data", arguments.data);
   app.add_option("--steps", arguments.steps);
   app.add_option("--batch", arguments.batch);
   app.add_option("--micro-batch-tokens", arguments.micro_batch_tokens);
   app.add_option("--threads", arguments.threads);
+  app.add_flag("--unshared", arguments.unshared);
+  app.add_option("--recompute", arguments.recompute);
   app.add_option("--write-batches", arguments.write_batches);
+  app.add_flag("--gemm", arguments.gemm);
   CLI11_PARSE(app, argc, argv);
   // As varalign-trainer does: large tensors stay in the heap between steps.
   base::KeepFreedMemory();
   at::set_num_threads(arguments.threads);
-  const auto result = base::CatchExceptions([&] { return Measure(arguments); });
+  const auto result = base::CatchExceptions([&]() -> absl::StatusOr<Json> {
+    if (arguments.gemm) return MeasureGemm();
+    return Measure(arguments);
+  });
   if (!result.ok()) {
     std::fprintf(stderr, "train_cpu: %s\n",
                  std::string(base::ToStd(result.status().message())).c_str());

@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
-"""Our training step against a plain transformers loop, on the same rows, in
-turn, in one call:
+"""Our training step against peers, on the same rows, in turn, in one call:
 
     bench/train_cpu.py --model DIR --data DATASET --peer-python PYTHON
 
-PYTHON is an interpreter with torch and transformers. Prints JSON: tokens per
-second of both as medians over rounds (the first step of a round is a warm-up),
-their ratio round by round, the largest difference of their losses, peak memory.
-On a shared machine only the ratios mean anything.
+PYTHON is an interpreter with torch and transformers. A round runs the rate of
+matrix products, our step with shared prompts, our step without, and each peer.
+Each peer first tries its micro-batch sizes for two steps and keeps the fastest.
+
+Prints one JSON object: medians over rounds of tokens per second counted as if
+nothing were shared (the first step of a run is a warm-up), ratios round by
+round, model FLOP/s over the matrix-product rate measured beside it, largest
+difference of losses, peak resident memory. On a shared machine only ratios
+mean anything, and `gemm_spread` says whether it was quiet: rates that differ by
+more than a tenth are no measurement.
 """
 import argparse
 import json
@@ -18,6 +23,7 @@ import subprocess
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+PEERS = ROOT / "bench/peers"
 
 
 def measure(command):
@@ -27,12 +33,71 @@ def measure(command):
     return json.loads(output.strip().split("\n")[-1])
 
 
-def tokens_per_second(result):
-    return sum(result["step_tokens"][1:]) / sum(result["step_seconds"][1:])
+def rate(result, what="step_tokens"):
+    return sum(result[what][1:]) / sum(result["step_seconds"][1:])
+
+
+def difference(ours, peer):
+    """Of losses, relative; None for a peer with a loss of its own."""
+    if "losses" not in peer:
+        return None
+    return max(abs(a - b) / abs(b)
+               for a, b in zip(ours["losses"], peer["losses"]))
+
+
+class Peer:
+    def __init__(self, name, command, sizes):
+        self.name, self.command, self.sizes = name, command, sizes
+        self.size, self.runs = sizes[0], []
+
+    def run(self, size, *extra):
+        return measure([*self.command, "--micro-batch-tokens", size, *extra])
+
+    def choose_size(self):
+        if len(self.sizes) > 1:
+            rates = {s: rate(self.run(s, "--steps", 3)) for s in self.sizes}
+            self.size = max(rates, key=rates.get)
+
+    def summary(self, ours):
+        return {
+            "micro_batch_tokens": self.size,
+            "tokens_per_second": statistics.median(map(rate, self.runs)),
+            "peak_resident_bytes": max(
+                r["peak_resident_bytes"] for r in self.runs),
+            "ratios": {
+                mode: [rate(a) / rate(b) for a, b in zip(runs, self.runs)]
+                for mode, runs in ours.items()},
+            "ratio_median": {
+                mode: statistics.median(
+                    rate(a) / rate(b) for a, b in zip(runs, self.runs))
+                for mode, runs in ours.items()},
+            "largest_loss_difference": difference(
+                ours["unshared"][0], self.runs[0]),
+        }
+
+
+def peers(arguments, batches):
+    common = ["--model", arguments.model, "--threads", arguments.threads,
+              "--batches", batches]
+    return [Peer(name, [arguments.peer_python, PEERS / f"{name}.py", *common],
+                 arguments.peer_micro_batch_tokens)
+            for name in ("transformers_loop",)]
+
+
+def our_summary(runs, gemm_rates):
+    shares = [rate(r, "step_model_flops") / g for r, g in zip(runs, gemm_rates)]
+    return {
+        "tokens_per_second": statistics.median(map(rate, runs)),
+        "computed_share": (sum(runs[0]["step_computed_tokens"]) /
+                           sum(runs[0]["step_tokens"])),
+        "share_of_gemm_rate": statistics.median(shares),
+        "peak_resident_bytes": max(r["peak_resident_bytes"] for r in runs),
+    }
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--model", required=True)
     parser.add_argument("--data", required=True)
     parser.add_argument("--peer-python", required=True)
@@ -42,37 +107,41 @@ def main():
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--micro-batch-tokens", type=int, default=2048)
+    parser.add_argument("--peer-micro-batch-tokens", type=int, nargs="+",
+                        default=[1024, 2048, 4096, 8192])
+    parser.add_argument("--recompute", default="none")
     arguments = parser.parse_args()
     batches = pathlib.Path(tempfile.mkdtemp()) / "batches.json"
-    common = ["--model", arguments.model, "--threads", arguments.threads,
-              "--micro-batch-tokens", arguments.micro_batch_tokens]
-    ours = [pathlib.Path(arguments.build) / "libexec/varalign/train_cpu",
-            *common, "--data", arguments.data, "--steps", arguments.steps,
-            "--batch", arguments.batch]
-    peer = [arguments.peer_python, ROOT / "bench/peers/transformers_loop.py",
-            *common, "--batches", batches]
+    program = pathlib.Path(arguments.build) / "libexec/varalign/train_cpu"
+    ours = [program, "--model", arguments.model, "--data", arguments.data,
+            "--threads", arguments.threads, "--steps", arguments.steps,
+            "--batch", arguments.batch, "--recompute", arguments.recompute,
+            "--micro-batch-tokens", arguments.micro_batch_tokens]
+    modes = {"shared": [], "unshared": ["--unshared"]}
     measure([*ours, "--write-batches", batches])
-    rounds = [(measure(ours), measure(peer)) for _ in range(arguments.rounds)]
-    ratios = [tokens_per_second(a) / tokens_per_second(b) for a, b in rounds]
-    first_ours, first_peer = rounds[0]
+    all_peers = peers(arguments, batches)
+    for peer in all_peers:
+        peer.choose_size()
+    runs, gemm_rates = {mode: [] for mode in modes}, []
+    for _ in range(arguments.rounds):
+        gemm = measure([program, "--gemm", "--threads", arguments.threads])
+        gemm_rates.append(gemm["gemm_flops_per_second"])
+        for mode, flags in modes.items():
+            runs[mode].append(measure([*ours, *flags]))
+        for peer in all_peers:
+            peer.runs.append(peer.run(peer.size))
     print(json.dumps({
-        "version": 1,
+        "version": 2,
         "benchmark": "train_cpu",
-        "parameters": first_ours["parameters"],
+        "parameters": runs["shared"][0]["parameters"],
         "threads": arguments.threads,
-        "tokens_per_step": statistics.mean(first_ours["step_tokens"]),
-        "ratio_median": statistics.median(ratios),
-        "ratios": ratios,
-        "tokens_per_second": statistics.median(
-            tokens_per_second(a) for a, _ in rounds),
-        "peer_tokens_per_second": statistics.median(
-            tokens_per_second(b) for _, b in rounds),
-        "largest_loss_difference": max(
-            abs(a - b) / abs(b)
-            for a, b in zip(first_ours["losses"], first_peer["losses"])),
-        "peak_resident_bytes": max(a["peak_resident_bytes"] for a, _ in rounds),
-        "peer_peak_resident_bytes": max(
-            b["peak_resident_bytes"] for _, b in rounds),
+        "micro_batch_tokens": arguments.micro_batch_tokens,
+        "recompute": arguments.recompute,
+        "tokens_per_step": statistics.mean(runs["shared"][0]["step_tokens"]),
+        "gemm_flops_per_second": statistics.median(gemm_rates),
+        "gemm_spread": max(gemm_rates) / min(gemm_rates) - 1,
+        "ours": {mode: our_summary(r, gemm_rates) for mode, r in runs.items()},
+        "peers": {peer.name: peer.summary(runs) for peer in all_peers},
     }, indent=2))
 
 
