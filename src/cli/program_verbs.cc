@@ -13,6 +13,7 @@
 #include "cli/completion.h"
 #include "cli/config_options.h"
 #include "cli/run_request.h"
+#include "config/diagnostics.h"
 #include "config/schema.h"
 #include "google/protobuf/util/json_util.h"
 #include "grpcpp/grpcpp.h"
@@ -50,17 +51,26 @@ absl::Status PrintConfig(const ConfigArguments& arguments) {
   return absl::OkStatus();
 }
 
-absl::Status ValidateConfig(const ConfigArguments& arguments) {
+absl::Status CheckConfig(const ConfigArguments& arguments) {
   ASSIGN_OR_RETURN(
       const config::LoadedConfig loaded,
       LoadResolvedConfig(arguments.config.file, arguments.config.overrides));
-  RETURN_IF_ERROR(CheckInputs(loaded.config));
+  return CheckInputs(loaded.config);
+}
+
+absl::Status ValidateConfig(const ConfigArguments& arguments) {
+  const absl::Status status = CheckConfig(arguments);
   if (arguments.json) {
-    std::printf("{\"version\":1,\"valid\":true}\n");
-  } else {
+    const Json json = {
+        {"version", 1},
+        {"valid", status.ok()},
+        {"errors",
+         status.ok() ? Json::array() : config::DiagnosticsJson(status)}};
+    std::printf("%s\n", base::DumpJson(json).c_str());
+  } else if (status.ok()) {
     std::printf("%s: valid\n", arguments.config.file.c_str());
   }
-  return absl::OkStatus();
+  return status;
 }
 
 Json Versions() {

@@ -4,6 +4,7 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "base/exit_code.h"
@@ -25,6 +26,25 @@ std::string PlaceText(const Place& place, const std::string& file) {
   return file;
 }
 
+constexpr char kPayload[] = "varalign/diagnostics";
+
+base::Json ErrorJson(const Place& place, const std::string& file,
+                     const std::string& message) {
+  base::Json error = {{"file", nullptr},
+                      {"line", nullptr},
+                      {"column", nullptr},
+                      {"message", message}};
+  if (!place.is_flag() && !file.empty()) error["file"] = file;
+  if (place.is_file()) {
+    error["line"] = place.line;
+    error["column"] = place.column;
+  }
+  if (place.is_flag()) {
+    error["message"] = absl::StrCat(PlaceText(place, file), ": ", message);
+  }
+  return error;
+}
+
 // File order; what has no place of its own comes before, flags come last.
 auto OrderOf(const Place& place) {
   return std::tuple(place.is_flag(), place.line, place.column);
@@ -37,6 +57,15 @@ std::string Quoted(std::string_view text) {
       base::StripControl(text.substr(0, kMaxQuoted)), {{"\n", " "}});
   if (text.size() > kMaxQuoted) shown += "...";
   return absl::StrCat("'", shown, "'");
+}
+
+base::Json DiagnosticsJson(const absl::Status& status) {
+  if (const auto payload = status.GetPayload(kPayload)) {
+    const auto errors = base::ParseJson(std::string(*payload));
+    if (errors.ok()) return *errors;
+  }
+  return base::Json::array(
+      {ErrorJson(Place(), "", std::string(status.message()))});
 }
 
 void Diagnostics::Add(Place place, std::string message) {
@@ -52,9 +81,11 @@ absl::Status Diagnostics::ToStatus(const std::string& file) const {
     return std::tuple(OrderOf(a->place), a) < std::tuple(OrderOf(b->place), b);
   });
   std::string text;
+  base::Json errors = base::Json::array();
   for (size_t i = 0; i < std::min(sorted.size(), kMaxShown); ++i) {
     absl::StrAppend(&text, PlaceText(sorted[i]->place, file),
                     ": error: ", sorted[i]->message, "\n");
+    errors.push_back(ErrorJson(sorted[i]->place, file, sorted[i]->message));
   }
   if (sorted.size() > kMaxShown) {
     absl::StrAppend(&text, "... and ", sorted.size() - kMaxShown, " more\n");
@@ -62,8 +93,9 @@ absl::Status Diagnostics::ToStatus(const std::string& file) const {
   absl::StrAppend(&text, sorted.size(),
                   sorted.size() == 1 ? " error" : " errors",
                   "; nothing was started. Reference: docs/config.md");
-  return base::WithExitCode(absl::InvalidArgumentError(text),
-                            base::kExitBadConfig);
+  absl::Status status = absl::InvalidArgumentError(text);
+  status.SetPayload(kPayload, absl::Cord(base::DumpJson(errors)));
+  return base::WithExitCode(std::move(status), base::kExitBadConfig);
 }
 
 }  // namespace varalign::config

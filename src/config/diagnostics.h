@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "base/json.h"
 
 namespace varalign::config {
 
@@ -24,6 +25,12 @@ struct Place {
 // `text` from a file as it stands in a message: between quotes, without control
 // bytes, cut after 80 bytes.
 std::string Quoted(std::string_view text);
+
+// What a status of Diagnostics tells, for programs: a list of {"file","line",
+// "column","message"}, in the order of its text; null where there is no place
+// in a file. Of any other error one entry that has a message alone. REQUIRES:
+// !status.ok().
+base::Json DiagnosticsJson(const absl::Status& status);
 
 // Not thread safe.
 class Diagnostics {

@@ -6,8 +6,10 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "base/digest.h"
 #include "base/status_macros.h"
+#include "config/difference.h"
 #include "config/run_config_loader.h"
 #include "coordinator/run_directory.h"
 #include "data/manifest.h"
@@ -156,12 +158,15 @@ absl::StatusOr<v1::Run> Submissions::SubmitNew(
 absl::StatusOr<v1::Run> Submissions::Resume(const v1::SubmitRunRequest& request,
                                             PutRequest entry) {
   ASSIGN_OR_RETURN(RunRecord record, database_.Run(request.resume_run_id()));
-  if (request.has_config() &&
-      CanonicalBytes(request.config()) != CanonicalBytes(record.run.config())) {
+  const std::vector<std::string> differences =
+      request.has_config()
+          ? config::Differences(record.run.config(), request.config())
+          : std::vector<std::string>();
+  if (!differences.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "config: a resumed run keeps its own configuration: leave it out, or "
         "submit a new run; run ",
-        record.run.run_id()));
+        record.run.run_id(), ": ", absl::StrJoin(differences, "; ")));
   }
   RETURN_IF_ERROR(CheckRunDirectory(record.run.directory(),
                                     {database_.id(), record.run.run_id()}));

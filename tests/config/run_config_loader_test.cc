@@ -10,6 +10,7 @@
 
 #include "base/exit_code.h"
 #include "base/file.h"
+#include "config/diagnostics.h"
 #include "config/field.h"
 #include "config/field_value.h"
 #include "config/rules.h"
@@ -181,6 +182,23 @@ TEST(RunConfigLoaderTest, TellsAllErrorsInFileOrderAndThoseOfFlagsLast) {
             "--set trian.epochs=1: error: unknown key 'trian'; did you mean "
             "'train'?\n"
             "5 errors; nothing was started. Reference: docs/config.md");
+}
+
+TEST(RunConfigLoaderTest, ProgramsReadThePlacesOfErrors) {
+  const base::Json errors = DiagnosticsJson(
+      Parse("model: {path: small}\ndata: {path: hh}\ntrain:\n  epochs: 0\n",
+            {"train.seed=x"})
+          .status());
+  ASSERT_EQ(errors.size(), 2u);
+  EXPECT_EQ(base::DumpJson(errors[0]),
+            "{\"file\":\"/configs/run.yaml\",\"line\":4,\"column\":11,"
+            "\"message\":\"train.epochs: must be >= 1, got 0\"}");
+  EXPECT_TRUE(errors[1]["file"].is_null() && errors[1]["line"].is_null());
+  EXPECT_THAT(errors[1]["message"].get<std::string>(),
+              StartsWith("--set train.seed=x: train.seed: expected"));
+  EXPECT_EQ(base::DumpJson(DiagnosticsJson(absl::NotFoundError("gone"))),
+            "[{\"file\":null,\"line\":null,\"column\":null,"
+            "\"message\":\"gone\"}]");
 }
 
 TEST(RunConfigLoaderTest, ARefusedValueCausesNoSecondError) {
