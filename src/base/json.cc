@@ -50,6 +50,19 @@ class CountingIterator {
   size_t* num_read_;
 };
 
+// "[json.exception.parse_error.101] parse error at line 1, column 2: syntax
+// error ..." from "syntax error" on: we say the place ourselves.
+std::string WithoutLibraryWords(std::string text) {
+  const size_t name_end = text.find("] ");
+  if (!text.starts_with('[') || name_end == std::string::npos) return text;
+  text.erase(0, name_end + 2);
+  const size_t place_end = text.find(": ");
+  if (!text.starts_with("parse error") || place_end == std::string::npos) {
+    return text;
+  }
+  return text.substr(place_end + 2);
+}
+
 // Builds the document from the parser's events and stops it at the first thing
 // that our rules forbid, so that no deep value ever exists: copying or dumping
 // one would overflow the stack.
@@ -85,7 +98,7 @@ class Builder : public nlohmann::json_sax<Json> {
 
   bool parse_error(size_t, const std::string&,
                    const Json::exception& error) override {
-    return Fail(error.what());
+    return Fail(WithoutLibraryWords(error.what()));
   }
 
   Json& document() { return document_; }

@@ -1,4 +1,5 @@
-// SIGTERM and SIGINT as requests to stop, in every program of the project.
+// SIGTERM, SIGINT and, unless it is ignored, SIGHUP as requests to stop, in
+// every program of the project.
 #ifndef VARALIGN_BASE_STOP_SIGNAL_H_
 #define VARALIGN_BASE_STOP_SIGNAL_H_
 

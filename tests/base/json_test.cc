@@ -101,6 +101,14 @@ TEST(JsonTest, ErrorTellsTheByte) {
                                            HasSubstr("at byte 4:")));
 }
 
+TEST(JsonTest, ErrorsAreNotInTheWordsOfALibrary) {
+  for (const char* text : {"", "{", "[1,?]", "{\"a\":1}x", "nul"}) {
+    const std::string message(ParseJson(text).status().message());
+    EXPECT_EQ(message.find("exception"), std::string::npos) << message;
+    EXPECT_EQ(message.find("parse error at"), std::string::npos) << message;
+  }
+}
+
 // Time that grows with the square of the keys would be a way to stall us.
 TEST(JsonTest, ManyKeysReadInLinearTime) {
   std::string text = "{";

@@ -36,6 +36,24 @@ TEST(StopSignalTest, TheFirstIsARequestAndTheNextEndsTheProcess) {
       ExitedWithCode(128 + SIGTERM), "");
 }
 
+TEST(StopSignalTest, AClosedTerminalIsARequestUnlessSomebodyIgnoresIt) {
+  EXPECT_EXIT(
+      {
+        CatchStopSignals(1);
+        raise(SIGHUP);
+        ExitWith(FirstStopSignal() == SIGHUP);
+      },
+      ExitedWithCode(0), "");
+  EXPECT_EXIT(
+      {
+        signal(SIGHUP, SIG_IGN);  // nohup
+        CatchStopSignals(0);
+        raise(SIGHUP);
+        ExitWith(StopSignalCount() == 0);
+      },
+      ExitedWithCode(0), "");
+}
+
 TEST(StopSignalTest, BeforeThereIsAnythingToStopOneIsEnough) {
   EXPECT_EXIT(
       {
