@@ -108,7 +108,7 @@ TEST_F(StepBatchTest, BatchNormalisationComparesTheGlobalBatch) {
   v1::Objective literal;
   literal.set_preset(v1::Objective::PRESET_VAR_LITERAL);
   SetObjective(literal);
-  const StepBatch batch = MakeStepBatch(dataset(), plan_->At(0), rule_, 2);
+  const StepBatch batch = Batch(2);
   ASSERT_EQ(batch.z_sets.size(), 1u);
   EXPECT_EQ(batch.z_sets.front().size(), batch.rows.size());
   EXPECT_GE(batch.examples.size(), 7u);
