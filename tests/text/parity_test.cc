@@ -129,11 +129,17 @@ TEST_P(ParityTest, IdsEqualTheReference) {
   }
 }
 
+// The golden holds the first blocks: decoding is slower than encoding.
 TEST_P(ParityTest, DecodedTextsEqualTheReference) {
+  const auto expected = golden_["decoded"].get<std::vector<std::string>>();
+  std::vector<std::string> texts = Texts("random");
+  ASSERT_FALSE(expected.empty());
+  texts.resize(std::min(texts.size(),
+                        expected.size() * Golden()["block"].get<size_t>()));
   const std::vector<std::string> ours = BlockHashes(
-      Texts("random"),
+      texts,
       [&](const std::string& text) { return DecodedBytes(*tokenizer_, text); });
-  EXPECT_EQ(ours, golden_["decoded"].get<std::vector<std::string>>());
+  EXPECT_EQ(ours, expected);
 }
 
 INSTANTIATE_TEST_SUITE_P(Tokenizers, ParityTest,
