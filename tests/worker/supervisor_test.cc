@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/clock.h"
 #include "telemetry/metrics.h"
 #include "tests/testing/status_matchers.h"
@@ -115,9 +116,16 @@ TEST_F(SupervisorTest, TellsOfTheTrainerFromItsStartToItsEnd) {
 }
 
 TEST_F(SupervisorTest, ATrainerThatIgnoresSigtermIsKilled) {
-  Run("trap '' TERM; while :; do sleep 0.05; done", [this] {
+  const std::filesystem::path ready = directory_ / "ready";
+  const std::string script = absl::StrCat(
+      "trap '' TERM; touch ", ready.string(), "; while :; do sleep 0.05; done");
+  Run(script, [this, &ready] {
     Start();
     ASSERT_TRUE(AwaitRunning().has_value());
+    // Its shell ignores the signal only from here on.
+    for (int i = 0; i < 1000 && !std::filesystem::exists(ready); ++i) {
+      absl::SleepFor(absl::Milliseconds(10));
+    }
     Stop(/*generation=*/2);  // not this one
     Stop();
     const auto exit = AwaitExit();
