@@ -37,11 +37,6 @@ class ModelTensors {
   std::vector<NamedTensor> tensors_;
 };
 
-// SHA-256 over config.json's meaning and every tensor's name, dtype, shape and
-// bytes; lower-case hex. The identity of a model for scores and runs.
-absl::StatusOr<std::string> ModelFingerprint(
-    const std::filesystem::path& directory);
-
 struct WriteModelOptions {
   // Its config.json (unknown keys kept), tokenizer and template files are
   // copied; weights, README and optimizer files are not.

@@ -1,5 +1,7 @@
 #include "cli/completion.h"
 
+#include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -35,7 +37,13 @@ std::string WordsAfter(const CLI::App& verb) {
   for (const CLI::App* part : verb.get_subcommands({})) {
     for (std::string& flag : FlagsOf(*part)) words.push_back(std::move(flag));
   }
-  return absl::StrJoin(words, " ");
+  std::vector<std::string> unique;  // --help is a flag of every part
+  for (std::string& word : words) {
+    if (std::find(unique.begin(), unique.end(), word) == unique.end()) {
+      unique.push_back(std::move(word));
+    }
+  }
+  return absl::StrJoin(unique, " ");
 }
 
 std::string BashFunction(const CLI::App& app) {

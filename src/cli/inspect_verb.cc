@@ -70,7 +70,8 @@ void AddDataVerb(CLI::App& app, Action& action, base::ProgressScreen screen) {
   verb->add_option("--model", arguments->model,
                    "model directory, for its tokenizer and chat template")
       ->required();
-  verb->add_option("--rows", arguments->rows, "how many (default 3)");
+  verb->add_option("--rows", arguments->rows, "how many (default 3)")
+      ->check(CLI::PositiveNumber);
   verb->add_flag("--json", arguments->json, "print JSON lines");
   verb->add_flag("--plain", arguments->plain, "no colour");
   verb->callback([arguments, &action] {

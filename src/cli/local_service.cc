@@ -8,6 +8,7 @@
 #include "base/exit_code.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "base/stop_signal.h"
 
 namespace varalign::cli {
 namespace {
@@ -39,22 +40,22 @@ absl::StatusOr<LocalService> LocalService::Start(
   RETURN_IF_ERROR(
       service.Spawn("coordinator", "varalign-coordinator",
                     {"--state", (options.directory / "state").string(),
-                     "--runs", options.run_root.string()}));
+                     "--runs", options.run_root.string(), "--new-pool"}));
   ASSIGN_OR_RETURN(service.coordinator_, service.AwaitAddress("coordinator"));
-  if (options.start_reward_server) {
-    RETURN_IF_ERROR(service.StartRewardServer());
-  }
-  for (uint32_t i = 0; i < options.num_workers; ++i) {
-    std::vector<std::string> arguments = {"--coordinator",
-                                          service.coordinator_};
-    if (!service.reward_server_.empty()) {
-      arguments.insert(arguments.end(),
-                       {"--reward-server", service.reward_server_});
-    }
-    RETURN_IF_ERROR(service.Spawn(absl::StrCat("worker-", i), "varalign-worker",
-                                  std::move(arguments)));
-  }
   return service;
+}
+
+absl::Status LocalService::StartPool() {
+  if (options_.start_reward_server) RETURN_IF_ERROR(StartRewardServer());
+  for (uint32_t i = 0; i < options_.num_workers; ++i) {
+    std::vector<std::string> arguments = {"--coordinator", coordinator_};
+    if (!reward_server_.empty()) {
+      arguments.insert(arguments.end(), {"--reward-server", reward_server_});
+    }
+    RETURN_IF_ERROR(Spawn(absl::StrCat("worker-", i), "varalign-worker",
+                          std::move(arguments)));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status LocalService::StartRewardServer() {
@@ -110,6 +111,12 @@ absl::StatusOr<std::string> LocalService::AwaitAddress(
       return std::string(absl::StripSuffix(*text, "\n"));
     }
     RETURN_IF_ERROR(CheckAlive());
+    if (base::StopSignalCount() > 0) {
+      return base::WithExitCode(
+          absl::CancelledError(
+              absl::StrCat("interrupted while the ", name, " started")),
+          static_cast<base::ExitCode>(128 + base::FirstStopSignal()));
+    }
     absl::SleepFor(kPollInterval);
   }
   return absl::UnavailableError(
@@ -135,9 +142,13 @@ absl::Status LocalService::CheckAlive() {
   return absl::OkStatus();
 }
 
-void LocalService::Stop() {
+void LocalService::Stop() { StopWithin(kStopGrace); }
+
+void LocalService::Kill() { StopWithin(absl::ZeroDuration()); }
+
+void LocalService::StopWithin(absl::Duration grace) {
   while (!programs_.empty()) {
-    programs_.back().process.Stop(kStopGrace);
+    programs_.back().process.Stop(grace);
     programs_.pop_back();
   }
 }

@@ -30,9 +30,12 @@ struct LocalServiceOptions {
 // the thread that spawned it. The destructor stops all processes.
 class LocalService {
  public:
-  // Starts all processes and waits until the servers listen. An error ends with
-  // the last lines that the process wrote.
+  // Starts the coordinator and waits until it listens. No process of an earlier
+  // service in the same directory may be alive. An error ends with the last
+  // lines that the process wrote; Cancelled: a stop signal came.
   static absl::StatusOr<LocalService> Start(const LocalServiceOptions& options);
+  // Starts the reward server, likewise, and the workers.
+  absl::Status StartPool();
   LocalService(LocalService&&) = default;
   ~LocalService();
 
@@ -49,6 +52,8 @@ class LocalService {
 
   // Workers first, then the servers.
   void Stop();
+  // The same without time to say goodbye.
+  void Kill();
 
  private:
   struct Program {
@@ -64,6 +69,7 @@ class LocalService {
   absl::StatusOr<std::string> AwaitAddress(const std::string& name);
   absl::Status StartRewardServer();
   absl::Status Explain(Program& program, const base::ProcessExit& exit);
+  void StopWithin(absl::Duration grace);
 
   LocalServiceOptions options_;
   std::string coordinator_;

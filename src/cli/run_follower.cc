@@ -1,5 +1,8 @@
 #include "cli/run_follower.h"
 
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -9,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "base/json.h"
+#include "base/logging.h"
 #include "cli/run_json.h"
 #include "cli/run_text.h"
 
@@ -17,6 +21,12 @@ namespace {
 
 constexpr absl::Duration kRedrawInterval = absl::Milliseconds(100);
 constexpr absl::Duration kPlainInterval = absl::Seconds(10);
+
+// Of the terminal; 0: not known. Asked each time, as it may change.
+size_t ScreenColumns() {
+  winsize size = {};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
 
 bool IsFinalStep(const v1::StepReport& step, uint64_t total_steps) {
   return step.step() + 1 == total_steps;
@@ -61,6 +71,8 @@ void RunFollower::ShowPlain(const v1::RunEvent& event) {
   if (is_step && !due && !IsFinalStep(event.step(), total_steps_)) return;
   const std::string line = EventLine(event);
   if (line.empty()) return;
+  if (event.has_progress() && line == last_progress_) return;
+  if (event.has_progress()) last_progress_ = line;
   if (is_step) last_line_ = absl::Now();
   std::fprintf(stderr, "%s\n", line.c_str());
 }
@@ -79,7 +91,10 @@ void RunFollower::Remember(const v1::RunEvent& event) {
     progress_ = event.progress();
     return;
   }
-  if (event.has_state()) state_ = event.state();
+  if (event.has_state()) {
+    state_ = event.state();
+    progress_.Clear();
+  }
   last_event_ = EventLine(event);
   // What people want to scroll back to stays above the redrawn lines.
   EraseDrawn();
@@ -91,8 +106,10 @@ std::string RunFollower::StatusLines() const {
   std::string text =
       absl::StrCat("run ", name_, "  ", v1::RunState_Name(state_.to()));
   if (!progress_.activity().empty()) {
-    absl::StrAppend(&text, "  ", progress_.activity(), " ", progress_.done(),
-                    "/", progress_.total());
+    absl::StrAppend(&text, "  ", base::StripControl(progress_.activity()));
+  }
+  if (progress_.total() > 0) {
+    absl::StrAppend(&text, " ", progress_.done(), "/", progress_.total());
   }
   if (first_step_time_ == absl::Time()) return absl::StrCat(text, "\n");
   const uint64_t done = step_.step() + 1;
@@ -128,7 +145,7 @@ void RunFollower::Redraw() {
   if (now - last_line_ < kRedrawInterval && !final_step) return;
   last_line_ = now;
   EraseDrawn();
-  const std::string text = StatusLines();
+  const std::string text = ClipLines(StatusLines(), ScreenColumns());
   for (const char c : text) drawn_lines_ += c == '\n' ? 1 : 0;
   std::fputs(text.c_str(), stderr);
   std::fflush(stderr);

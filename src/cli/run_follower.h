@@ -43,6 +43,7 @@ class RunFollower {
   v1::StateChange state_;
   v1::ProgressEvent progress_;
   std::string last_event_;
+  std::string last_progress_;  // of plain lines
 };
 
 }  // namespace varalign::cli

@@ -10,7 +10,9 @@
 #include "base/exit_code.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "config/rules.h"
 #include "data/manifest.h"
+#include "data/reward_tokenizer.h"
 #include "objective/log_weights.h"
 
 namespace varalign::cli {
@@ -37,10 +39,28 @@ absl::StatusOr<v1::DatasetManifest> CheckDataset(const std::string& key,
                                                  const fs::path& directory) {
   auto manifest = data::ReadManifest(directory);
   if (manifest.ok()) return manifest;
-  return absl::Status(
-      manifest.status().code(),
-      absl::StrCat(key, ": ", manifest.status().message(),
-                   "; make a data set with `varalign prepare`"));
+  return absl::Status(manifest.status().code(),
+                      absl::StrCat(key, ": ", manifest.status().message()));
+}
+
+bool EvaluationNeedsServer(const v1::DatasetManifest& held_out) {
+  return !held_out.has_rewards() || !held_out.has_logprobs();
+}
+
+// The reward model of rows that a reward server scores is named, and reads the
+// ids of their data set.
+absl::Status CheckRewardModel(const char* who, const v1::RunConfig& config,
+                              const std::string& data,
+                              const v1::DatasetManifest& manifest) {
+  const std::string& model = config.reward().path();
+  if (model.empty()) {
+    return BadConfig(absl::StrCat(
+        "reward.path: required: ", who,
+        " needs rewards, and its data set has not all scores; name a reward "
+        "model: ",
+        data));
+  }
+  return data::CheckRewardTokenizer(manifest, model);
 }
 
 absl::Status CheckColumns(const v1::RunConfig& config,
@@ -61,6 +81,17 @@ absl::Status CheckColumns(const v1::RunConfig& config,
   return absl::OkStatus();
 }
 
+// What the preset has decided.
+void AddPresetOrigins(config::LoadedConfig& loaded) {
+  config::VisitValues(
+      loaded.config, [&loaded](const std::string& path,
+                               const google::protobuf::Message& section,
+                               const google::protobuf::FieldDescriptor& field) {
+        if (!section.GetReflection()->HasField(section, &field)) return;
+        loaded.origins.try_emplace(path, "preset");
+      });
+}
+
 }  // namespace
 
 absl::StatusOr<config::LoadedConfig> LoadResolvedConfig(
@@ -73,6 +104,7 @@ absl::StatusOr<config::LoadedConfig> LoadResolvedConfig(
         absl::StrCat(file.string(), ": error: ", objective.status().message()));
   }
   *loaded.config.mutable_objective() = *std::move(objective);
+  AddPresetOrigins(loaded);
   return loaded;
 }
 
@@ -94,18 +126,37 @@ bool NeedsRewardServer(const v1::RunConfig& config,
   }
 }
 
+absl::StatusOr<bool> RunNeedsRewardServer(const v1::RunConfig& config) {
+  ASSIGN_OR_RETURN(const v1::DatasetManifest manifest,
+                   data::ReadManifest(config.data().path()));
+  if (NeedsRewardServer(config, manifest)) return true;
+  if (config.eval().path().empty()) return false;
+  ASSIGN_OR_RETURN(const v1::DatasetManifest held_out,
+                   data::ReadManifest(config.eval().path()));
+  return EvaluationNeedsServer(held_out);
+}
+
 absl::Status CheckInputs(const v1::RunConfig& config) {
   RETURN_IF_ERROR(CheckModel("model.path", config.model().path()));
   ASSIGN_OR_RETURN(const v1::DatasetManifest manifest,
                    CheckDataset("data.path", config.data().path()));
   RETURN_IF_ERROR(data::CheckTokenizer(manifest, config.model().path()));
+  if (!config.reward().path().empty()) {
+    RETURN_IF_ERROR(CheckModel("reward.path", config.reward().path()));
+  }
   if (!config.eval().path().empty()) {
     ASSIGN_OR_RETURN(const v1::DatasetManifest held_out,
                      CheckDataset("eval.path", config.eval().path()));
     RETURN_IF_ERROR(data::CheckTokenizer(held_out, config.model().path()));
+    if (EvaluationNeedsServer(held_out)) {
+      RETURN_IF_ERROR(CheckRewardModel("eval.path", config,
+                                       config.eval().path(), held_out));
+    }
   }
-  if (!config.reward().path().empty()) {
-    RETURN_IF_ERROR(CheckModel("reward.path", config.reward().path()));
+  if (NeedsRewardServer(config, manifest) &&
+      objective::NeedsRewards(config.objective())) {
+    RETURN_IF_ERROR(CheckRewardModel("the objective", config,
+                                     config.data().path(), manifest));
   }
   if (config.scoring().mode() == v1::ScoringConfig::MODE_COLUMNS) {
     return CheckColumns(config, manifest);

@@ -26,14 +26,19 @@ absl::StatusOr<config::LoadedConfig> LoadResolvedConfig(
 // The inputs that a configuration names are there and fit together, as far as
 // it can be told without loading a model.
 //
-//   NotFound          (66) a model or data set is missing
-//   InvalidArgument   (78) the objective needs scores that nothing gives
+//   NotFound             (66) a model or data set is missing
+//   FailedPrecondition   (65) a data set holds no ids of a model's tokenizer
+//   InvalidArgument      (78) the objective needs scores that nothing gives
 absl::Status CheckInputs(const v1::RunConfig& config);
 
 // Does the run ask a reward server, given what its data set's columns hold?
 // Pure.
 bool NeedsRewardServer(const v1::RunConfig& config,
                        const v1::DatasetManifest& manifest);
+
+// The same with the held-out rows: these are scored whole where a column is
+// missing. Errors of data::ReadManifest.
+absl::StatusOr<bool> RunNeedsRewardServer(const v1::RunConfig& config);
 
 // A name for one submission: 32 hex digits from the system's random source.
 absl::StatusOr<std::string> NewRequestId();

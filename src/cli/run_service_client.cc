@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "base/clock.h"
 #include "base/exit_code.h"
 #include "base/status_macros.h"
@@ -84,6 +83,12 @@ RunServiceClient::RunServiceClient(std::string target,
     : target_(std::move(target)), stub_(std::move(stub)) {}
 
 absl::Status RunServiceClient::Explain(const absl::Status& status) const {
+  if (absl::IsUnimplemented(status)) {
+    return absl::UnavailableError(absl::StrCat(
+        "no coordinator listens there, but something else: is --coordinator "
+        "right? ",
+        target_));
+  }
   if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) {
     return status;
   }
@@ -130,7 +135,7 @@ absl::StatusOr<v1::Run> RunServiceClient::Cancel(
 }
 
 absl::Status RunServiceClient::Watch(
-    const std::string& run_id,
+    const std::string& run_id, const absl::Notification& give_up,
     const std::function<void(const v1::RunEvent&)>& on_event) const {
   const base::SystemClock clock;
   rpc::Retrier retrier({}, static_cast<uint64_t>(getpid()));
@@ -140,14 +145,16 @@ absl::Status RunServiceClient::Watch(
         ReadStream(*stub_, run_id, last_event, on_event);
     if (outcome.run_ended) return absl::OkStatus();
     if (!outcome.status.ok() && !IsWorthAnotherStream(outcome.status)) {
-      return outcome.status;
+      return Explain(outcome.status);
     }
     if (outcome.progressed) retrier.Reset();
     const auto delay = retrier.NextDelay(clock.MonotonicNow());
     if (!delay) {
       return Explain(absl::UnavailableError(outcome.status.message()));
     }
-    absl::SleepFor(*delay);
+    if (give_up.WaitForNotificationWithTimeout(*delay)) {
+      return absl::CancelledError("nobody watches any more");
+    }
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/notification.h"
 #include "varalign/v1/coordinator.grpc.pb.h"
 
 namespace varalign::cli {
@@ -25,7 +26,8 @@ class RunServiceClient {
   // Dials no one yet. InvalidArgument if `target` is not HOST:PORT.
   static absl::StatusOr<RunServiceClient> Create(const std::string& target);
 
-  // Errors are those of coordinator.proto; Unavailable names the target.
+  // Errors are those of coordinator.proto; Unavailable names the target, where
+  // nobody answers or somebody who is no coordinator.
   absl::StatusOr<v1::Run> Submit(const v1::SubmitRunRequest& request) const;
   absl::StatusOr<v1::Run> Get(const std::string& run_id) const;
   absl::StatusOr<v1::ListRunsResponse> List(
@@ -35,8 +37,9 @@ class RunServiceClient {
   // Calls `on_event` for every event of the run in order, each once, and
   // returns after the event that ends the run. A lost stream is opened again
   // after the last event seen; Unavailable when that has failed for a minute.
+  // Cancelled, soon after the stream is lost, once `give_up` is notified.
   absl::Status Watch(
-      const std::string& run_id,
+      const std::string& run_id, const absl::Notification& give_up,
       const std::function<void(const v1::RunEvent&)>& on_event) const;
 
  private:

@@ -1,11 +1,14 @@
 #include "cli/run_text.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/exit_code.h"
 #include "base/logging.h"
+#include "base/utf8.h"
 #include "rpc/proto_time.h"
 
 namespace varalign::cli {
@@ -70,21 +73,27 @@ std::string EvaluationTable(const v1::Run& run) {
   return text;
 }
 
-std::string NextSteps(const v1::Run& run) {
+// Would the run stop for the same reason, if it went on as it is?
+bool StoppedForGood(const v1::Run& run) {
+  return run.exit_code() == base::kExitBadData ||
+         run.exit_code() == base::kExitBadConfig;
+}
+
+std::string NextSteps(const v1::Run& run, const NextCommands& next) {
   const std::string directory = run.directory();
-  std::string text = "try next\n";
+  std::string text;
   if (run.state() == v1::SUCCEEDED) {
     absl::StrAppend(&text,
                     "  load it:    AutoModelForCausalLM.from_pretrained(\"",
                     directory, "/model\")\n", "  curves:     ", directory,
-                    "/metrics.jsonl\n",
-                    "  other runs: varalign train CONFIG --set "
-                    "objective.lambda=0.5\n");
-  } else {
-    absl::StrAppend(&text, "  go on:      varalign train CONFIG --out ",
-                    directory, " --resume\n");
+                    "/metrics.jsonl\n");
+    if (!next.other.empty()) {
+      absl::StrAppend(&text, "  other runs: ", next.other, "\n");
+    }
+  } else if (!next.resume.empty() && !StoppedForGood(run)) {
+    absl::StrAppend(&text, "  go on:      ", next.resume, "\n");
   }
-  return text;
+  return text.empty() ? text : absl::StrCat("try next\n", text);
 }
 
 }  // namespace
@@ -130,6 +139,10 @@ std::string EventLine(const v1::RunEvent& event) {
                           ": ", event.checkpoint().path());
     case v1::RunEvent::kEvaluation:
       return EvaluationLine(event.evaluation());
+    case v1::RunEvent::kProgress:
+      return event.progress().total() > 0
+                 ? ""
+                 : base::StripControl(event.progress().activity());
     case v1::RunEvent::kWarning:
       return absl::StrCat("warning ", event.warning().code(), ": ",
                           base::StripControl(event.warning().message()));
@@ -138,7 +151,20 @@ std::string EventLine(const v1::RunEvent& event) {
   }
 }
 
-std::string RunSummary(const v1::Run& run) {
+std::string ClipLines(std::string_view text, size_t columns) {
+  if (columns == 0) return std::string(text);
+  std::string clipped;
+  size_t column = 0;
+  while (!text.empty()) {
+    const size_t length = std::max<size_t>(1, base::Utf8Length(text));
+    column = text.front() == '\n' ? 0 : column + 1;
+    if (column <= columns) clipped += text.substr(0, length);
+    text.remove_prefix(length);
+  }
+  return clipped;
+}
+
+std::string RunSummary(const v1::Run& run, const NextCommands& next) {
   std::string text = absl::StrCat("\nrun ", run.name(), " (", run.run_id(),
                                   ")  ", v1::RunState_Name(run.state()));
   if (run.has_end_time()) {
@@ -168,7 +194,7 @@ std::string RunSummary(const v1::Run& run) {
   if (!run.checkpoint().empty()) {
     absl::StrAppend(&text, "  checkpoint  ", run.checkpoint(), "\n");
   }
-  absl::StrAppend(&text, NextSteps(run));
+  absl::StrAppend(&text, NextSteps(run, next));
   return text;
 }
 

@@ -2,7 +2,9 @@
 #ifndef VARALIGN_CLI_RUN_TEXT_H_
 #define VARALIGN_CLI_RUN_TEXT_H_
 
+#include <cstddef>
 #include <string>
+#include <string_view>
 
 #include "absl/time/time.h"
 #include "varalign/v1/coordinator.pb.h"
@@ -12,13 +14,25 @@ namespace varalign::cli {
 // "r-3f2a  helpful-1b  RUNNING  step 120/400  2026-01-02 03:04".
 std::string RunLine(const v1::Run& run);
 
-// One line for an event; empty for those that only move a bar.
+// One line for an event; empty for those that only move a bar. A progress event
+// that counts nothing is one that tells what is waited for.
 std::string EventLine(const v1::RunEvent& event);
+
+// Commands that may follow a run; empty: none to be named.
+struct NextCommands {
+  std::string resume;  // goes on with this one
+  std::string other;   // trains another one like it
+};
 
 // What is to be known of a run that has ended: held-out reward before and
 // after, distance to the optimum where it is known, weights, speed, where the
-// checkpoint lies, what to try next. Several lines.
-std::string RunSummary(const v1::Run& run);
+// checkpoint lies, what to try next. Several lines. A run that stopped at bad
+// data or a bad configuration is not told to go on: it would stop again.
+std::string RunSummary(const v1::Run& run, const NextCommands& next);
+
+// Each line of `text` cut to `columns`, for lines that are erased by their
+// count. 0: the width is not known, nothing is cut.
+std::string ClipLines(std::string_view text, size_t columns);
 
 // "tokens/s 1234 (65 % computed)": those of the rows, each with its prompt, and
 // the share that was computed, since a prompt is shared by its responses.

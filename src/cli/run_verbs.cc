@@ -6,11 +6,14 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/synchronization/notification.h"
 #include "base/exit_code.h"
 #include "base/json.h"
 #include "base/status_macros.h"
+#include "cli/command_text.h"
 #include "cli/config_options.h"
 #include "cli/run_follower.h"
 #include "cli/run_json.h"
@@ -45,6 +48,27 @@ struct SubmitArguments {
   bool json = false;
 };
 
+// The id alone on standard output: scripts take it from there.
+void PrintSubmitted(const v1::Run& run, const SubmitArguments& arguments) {
+  if (arguments.json) {
+    PrintRun(run, true);
+    return;
+  }
+  std::printf("%s\n", run.run_id().c_str());
+  std::fprintf(stderr, "%s\nfollow it: %s\n", RunLine(run).c_str(),
+               CommandText({"watch", run.run_id(), "--coordinator",
+                            arguments.coordinator})
+                   .c_str());
+}
+
+absl::Status StillGoesOn(const v1::Run& run) {
+  return base::WithExitCode(
+      absl::FailedPreconditionError(
+          absl::StrCat("only failed and cancelled runs can be resumed: run ",
+                       run.run_id(), " is ", v1::RunState_Name(run.state()))),
+      base::kExitUsage);
+}
+
 absl::StatusOr<v1::SubmitRunRequest> MakeSubmitRequest(
     const SubmitArguments& arguments) {
   v1::SubmitRunRequest request;
@@ -75,8 +99,17 @@ absl::Status Submit(const SubmitArguments& arguments) {
                    MakeSubmitRequest(arguments));
   ASSIGN_OR_RETURN(const RunServiceClient client,
                    RunServiceClient::Create(arguments.coordinator));
+  if (!arguments.resume.empty()) {
+    ASSIGN_OR_RETURN(const v1::Run run, client.Get(arguments.resume));
+    if (run.state() == v1::SUCCEEDED) {
+      std::fputs("nothing to do: the run has succeeded\n", stderr);
+      PrintSubmitted(run, arguments);
+      return absl::OkStatus();
+    }
+    if (!HasEnded(run.state())) return StillGoesOn(run);
+  }
   ASSIGN_OR_RETURN(const v1::Run run, client.Submit(request));
-  PrintRun(run, arguments.json);
+  PrintSubmitted(run, arguments);
   return absl::OkStatus();
 }
 
@@ -95,12 +128,19 @@ absl::Status Watch(const RunArguments& arguments) {
     RunFollower follower(
         run.name(), run.total_steps(),
         arguments.json ? Output::kJsonLines : OutputOn(arguments.screen));
+    const absl::Notification never;
     RETURN_IF_ERROR(
-        client.Watch(arguments.run_id,
+        client.Watch(arguments.run_id, never,
                      [&](const v1::RunEvent& event) { follower.Show(event); }));
   }
   ASSIGN_OR_RETURN(const v1::Run ended, client.Get(arguments.run_id));
-  if (!arguments.json) std::fputs(RunSummary(ended).c_str(), stdout);
+  if (!arguments.json) {
+    const NextCommands next{
+        .resume = CommandText({"submit", "--resume", ended.run_id(),
+                               "--coordinator", arguments.coordinator}),
+        .other = ""};
+    std::fputs(RunSummary(ended, next).c_str(), stdout);
+  }
   return HowItEnded(ended);
 }
 
@@ -125,7 +165,7 @@ absl::StatusOr<v1::ListRunsRequest> MakeListRequest(
   request.set_page_size(arguments.limit);
   v1::RunState state = v1::RUN_STATE_UNSPECIFIED;
   if (!arguments.state.empty() &&
-      !v1::RunState_Parse(arguments.state, &state)) {
+      !v1::RunState_Parse(absl::AsciiStrToUpper(arguments.state), &state)) {
     return base::WithExitCode(
         absl::InvalidArgumentError(absl::StrCat(
             "--state: no such state; one of QUEUED, PREPARING, RUNNING, "
@@ -225,7 +265,8 @@ void AddCancelVerb(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<RunArguments>();
   CLI::App* verb = app.add_subcommand(
       "cancel",
-      "Stop a run at a step boundary, after a checkpoint.\n\n"
+      "Stop a run within seconds, at a step boundary and after a checkpoint."
+      "\n\n"
       "  varalign cancel r-3f2a --coordinator node1:7700\n");
   verb->add_option("run", arguments->run_id, "id of the run")->required();
   AddCoordinator(*verb, arguments->coordinator);

@@ -7,7 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/clock.h"
+#include "base/exit_code.h"
 #include "base/status_macros.h"
+#include "checkpoint/model_fingerprint.h"
 #include "rpc/backoff.h"
 #include "rpc/call.h"
 #include "rpc/channel.h"
@@ -120,11 +122,36 @@ absl::Status CheckText(const ExampleEncoder* encoder, const v1::ModelInfo& info,
       view.template_sha256() == info.template_sha256()) {
     return absl::OkStatus();
   }
-  return absl::FailedPreconditionError(absl::StrCat(
-      "the server's ", model,
-      " reads text otherwise than the directory given here: tokenizer ",
-      info.tokenizer_sha256(), " and template ", info.template_sha256(),
-      ", here ", view.tokenizer_sha256(), " and ", view.template_sha256()));
+  return base::WithExitCode(
+      absl::FailedPreconditionError(absl::StrCat(
+          "the server's ", model,
+          " reads text otherwise than the directory given here: tokenizer ",
+          info.tokenizer_sha256(), " and template ", info.template_sha256(),
+          ", here ", view.tokenizer_sha256(), " and ", view.template_sha256())),
+      base::kExitBadConfig);
+}
+
+// The directory of `flag` holds the model that the server has, where it holds
+// one: it may be there for its tokenizer alone.
+absl::Status CheckModel(const char* flag, const std::string& directory,
+                        bool is_served, const v1::ModelInfo& info,
+                        const std::string& server) {
+  if (directory.empty() || !is_served) return absl::OkStatus();
+  absl::Status status = checkpoint::CheckFingerprint(
+      directory, flag, info.fingerprint(),
+      absl::StrCat("the reward server at ", server));
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+}
+
+absl::Status Explain(const absl::Status& status, const std::string& server) {
+  return absl::UnavailableError(absl::StrCat(
+      absl::IsUnimplemented(status)
+          ? "no reward server listens there, but something else: is --server "
+            "right? "
+          : "no answer from the reward server; is it running, and is --server "
+            "right? ",
+      server, absl::IsUnimplemented(status) ? "" : ": ",
+      absl::IsUnimplemented(status) ? "" : status.message()));
 }
 
 }  // namespace
@@ -136,13 +163,20 @@ absl::StatusOr<std::unique_ptr<RowScorer>> ConnectScorer(
   ASSIGN_OR_RETURN(const auto channel,
                    rpc::MakeChannel(server, rpc::kScoreChannel));
   const auto models = v1::ModelService::NewStub(channel);
-  ASSIGN_OR_RETURN(const v1::ServerInfo info,
-                   rpc::Call(*models, &v1::ModelService::Stub::GetServerInfo,
-                             {}, kInfoTimeout));
+  const auto info_or = rpc::Call(
+      *models, &v1::ModelService::Stub::GetServerInfo, {}, kInfoTimeout);
+  if (!info_or.ok()) return Explain(info_or.status(), server);
+  const v1::ServerInfo& info = *info_or;
   RETURN_IF_ERROR(
       CheckText(policy_encoder, info.reference_model(), "reference policy"));
   RETURN_IF_ERROR(
       CheckText(reward_encoder, info.reward_model(), "reward model"));
+  RETURN_IF_ERROR(CheckModel("--policy", options.policy,
+                             info.has_reference_model(), info.reference_model(),
+                             server));
+  RETURN_IF_ERROR(CheckModel("--reward", options.reward,
+                             info.has_reward_model(), info.reward_model(),
+                             server));
   if (options.per_token && !info.has_reference_model()) {
     return absl::FailedPreconditionError(
         "--per-token needs a reference policy and the server has none");

@@ -20,7 +20,8 @@ namespace varalign::cli {
 //   FailedPrecondition   the server lacks the policy that per-token values
 //                        need, or was loaded with another tokenizer or chat
 //                        template than `encoders` (the policy's, then the
-//                        reward model's; null where not given)
+//                        reward model's; null where not given), or with
+//                        another model than the directories of `options` hold
 absl::StatusOr<std::unique_ptr<RowScorer>> ConnectScorer(
     const std::string& server, const ScorerOptions& options,
     const ExampleEncoder* policy_encoder, const ExampleEncoder* reward_encoder);

@@ -136,8 +136,9 @@ absl::StatusOr<std::vector<ScoreExample>> ScoreRows::Next(size_t max_tokens) {
       tokens += NumTokens(*example);
       examples.push_back(*std::move(example));
     } else {
-      rejected_.push_back(
-          {line->number, std::string(example.status().message())});
+      auto& aside =
+          absl::IsOutOfRange(example.status()) ? too_long_ : rejected_;
+      aside.push_back({line->number, std::string(example.status().message())});
     }
     ++num_rows_;
   }

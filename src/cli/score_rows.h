@@ -42,12 +42,14 @@ class ScoreRows {
                                         const RowEncoders& encoders);
 
   // The next rows, of about `max_tokens` together; empty at the end. Rows that
-  // cannot be scored are set aside. Errors of data::RowSource::Next.
+  // cannot be scored are set aside, and apart from them those that are too long
+  // alone: prepare counts so too. Errors of data::RowSource::Next.
   absl::StatusOr<std::vector<ScoreExample>> Next(size_t max_tokens);
 
   uint64_t num_rows() const { return num_rows_; }
   uint64_t num_bytes() const { return source_.num_taken(); }
   const std::vector<RejectedRow>& rejected() const { return rejected_; }
+  const std::vector<RejectedRow>& too_long() const { return too_long_; }
 
  private:
   ScoreRows(data::RowSource source, const RowEncoders& encoders)
@@ -57,6 +59,7 @@ class ScoreRows {
   const RowEncoders& encoders_;
   uint64_t num_rows_ = 0;
   std::vector<RejectedRow> rejected_;
+  std::vector<RejectedRow> too_long_;
 };
 
 }  // namespace varalign::cli

@@ -102,15 +102,27 @@ class Output {
   std::string text_;
 };
 
+void ShowFirst(const std::vector<RejectedRow>& rows, const std::string& in) {
+  for (size_t i = 0; i < std::min(kRejectsShown, rows.size()); ++i) {
+    std::fprintf(stderr, "%s: line %llu: %s\n", in.c_str(),
+                 static_cast<unsigned long long>(rows[i].line),
+                 base::StripControl(rows[i].reason).c_str());
+  }
+}
+
 absl::Status CheckRejected(const ScoreRows& rows,
                            const ScoreArguments& arguments) {
+  if (!rows.too_long().empty()) {
+    ShowFirst(rows.too_long(), arguments.in);
+    std::fprintf(stderr,
+                 "%zu of %llu rows are too long; they have no line in the "
+                 "output\n",
+                 rows.too_long().size(),
+                 static_cast<unsigned long long>(rows.num_rows()));
+  }
   const std::vector<RejectedRow>& rejected = rows.rejected();
   if (rejected.empty()) return absl::OkStatus();
-  for (size_t i = 0; i < std::min(kRejectsShown, rejected.size()); ++i) {
-    std::fprintf(stderr, "%s: line %llu: %s\n", arguments.in.c_str(),
-                 static_cast<unsigned long long>(rejected[i].line),
-                 base::StripControl(rejected[i].reason).c_str());
-  }
+  ShowFirst(rejected, arguments.in);
   const std::string verdict = absl::StrCat(
       rejected.size(), " of ", rows.num_rows(), " rows cannot be scored");
   const double share = static_cast<double>(rejected.size()) /
@@ -149,36 +161,53 @@ absl::Status InRows(const absl::Status& status,
                    " (the first row is 0): ", status.message()));
 }
 
+using Chunks = std::vector<std::vector<ScoreExample>>;
+
+// All of the input, so that whether it will do is decided before anything is
+// scored.
+absl::StatusOr<Chunks> ReadAll(const ScoreArguments& arguments,
+                               const RowEncoders& encoders) {
+  ASSIGN_OR_RETURN(ScoreRows rows, ScoreRows::Open(arguments.in, encoders));
+  Chunks chunks;
+  while (true) {
+    ASSIGN_OR_RETURN(std::vector<ScoreExample> examples,
+                     rows.Next(kChunkTokens));
+    if (examples.empty()) break;
+    chunks.push_back(std::move(examples));
+  }
+  if (rows.num_rows() == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("no rows in ", arguments.in));
+  }
+  RETURN_IF_ERROR(CheckRejected(rows, arguments));
+  if (!chunks.empty()) return chunks;
+  return absl::InvalidArgumentError(
+      absl::StrCat("no row can be scored in ", arguments.in));
+}
+
 absl::Status RunScore(const ScoreArguments& arguments,
                       const LoadScorer& load_local) {
   RETURN_IF_ERROR(CheckArguments(arguments));
   ASSIGN_OR_RETURN(
       const RowEncoders encoders,
       LoadEncoders(arguments.models.policy, arguments.models.reward));
-  ASSIGN_OR_RETURN(ScoreRows rows, ScoreRows::Open(arguments.in, encoders));
+  // Before a scorer is made: models take long to load.
+  ASSIGN_OR_RETURN(const Chunks chunks, ReadAll(arguments, encoders));
   ASSIGN_OR_RETURN(const auto scorer,
                    MakeScorer(arguments, encoders, load_local));
   Output output(arguments.out);
   base::Progress progress(
-      "score", "rows", 0,
+      "score", "rows", chunks.back().back().example + 1,
       arguments.quiet ? base::ProgressScreen::kNone : arguments.screen);
-  while (true) {
-    ASSIGN_OR_RETURN(const std::vector<ScoreExample> examples,
-                     rows.Next(kChunkTokens));
-    if (examples.empty()) break;
+  for (const std::vector<ScoreExample>& examples : chunks) {
     const auto scores = scorer->Score(examples);
     if (!scores.ok()) return InRows(scores.status(), examples);
     ASSIGN_OR_RETURN(std::string lines,
                      Lines(examples, *scores, arguments.format == "groups"));
     RETURN_IF_ERROR(output.Append(std::move(lines)));
-    progress.Update(rows.num_rows());
+    progress.Update(examples.back().example + 1);
   }
   progress.Finish();
-  if (rows.num_rows() == 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("no rows in ", arguments.in));
-  }
-  RETURN_IF_ERROR(CheckRejected(rows, arguments));
   return output.Finish();
 }
 

@@ -11,11 +11,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "base/exit_code.h"
-#include "base/file.h"
 #include "base/json.h"
 #include "base/status_macros.h"
 #include "base/stop_signal.h"
 #include "base/subprocess.h"
+#include "cli/command_text.h"
 #include "cli/config_options.h"
 #include "cli/local_service.h"
 #include "cli/run_follower.h"
@@ -23,7 +23,9 @@
 #include "cli/run_request.h"
 #include "cli/run_service_client.h"
 #include "cli/run_text.h"
-#include "data/manifest.h"
+#include "cli/service_lock.h"
+#include "cli/train_places.h"
+#include "objective/log_weights.h"
 
 namespace varalign::cli {
 namespace {
@@ -34,6 +36,7 @@ constexpr uint32_t kDefaultWorkers = 2;
 constexpr absl::Duration kPollInterval = absl::Milliseconds(50);
 // A child that ended may be the last event of a run on its way to us.
 constexpr absl::Duration kEventGrace = absl::Seconds(15);
+constexpr char kGoOn[] = "interrupted; continue with --resume";
 
 struct TrainArguments {
   ConfigOptions config;
@@ -44,75 +47,10 @@ struct TrainArguments {
   base::ProgressScreen screen = base::ProgressScreen::kLog;
 };
 
-// Where a run on this machine lives: its directory, and beside it the state and
-// the logs of the processes that serve it.
-struct Places {
-  fs::path run;
-  fs::path service;
-};
-
-absl::StatusOr<Places> ChoosePlaces(const TrainArguments& arguments,
-                                    const std::string& name) {
-  fs::path out =
-      arguments.out.empty() ? fs::path("runs") / name : fs::path(arguments.out);
-  out = fs::absolute(out).lexically_normal();
-  if (out.filename().empty()) out = out.parent_path();
-  const Places places{
-      out, out.parent_path() /
-               absl::StrCat(".", out.filename().string(), ".service")};
-  std::error_code ignored;
-  const bool exists = fs::exists(out, ignored) && !fs::is_empty(out, ignored);
-  if (exists && !arguments.resume) {
-    return base::WithExitCode(
-        absl::AlreadyExistsError(absl::StrCat(
-            "the run directory holds something; continue it with --resume or "
-            "choose another --out: ",
-            out.string())),
-        base::kExitCannotCreate);
-  }
-  if (arguments.resume && !fs::exists(places.service, ignored)) {
-    return absl::NotFoundError(
-        absl::StrCat("no run of this machine to resume in ", out.string()));
-  }
-  if (!arguments.resume) fs::remove_all(places.service, ignored);
-  RETURN_IF_ERROR(base::CreateDirectories(out.parent_path()));
-  return places;
-}
-
-absl::Status NoRewards(const char* key, const std::string& path) {
-  return base::WithExitCode(
-      absl::InvalidArgumentError(absl::StrCat(
-          "reward.path: ", key,
-          " needs rewards, and its data set has none; name a reward model: ",
-          path)),
-      base::kExitBadConfig);
-}
-
-// Does the run need a server, and does it have the model that it would need?
-absl::StatusOr<bool> PlanScoring(const v1::RunConfig& config) {
-  ASSIGN_OR_RETURN(const v1::DatasetManifest manifest,
-                   data::ReadManifest(config.data().path()));
-  const bool rewards_given = !config.reward().path().empty();
-  bool needs_server = NeedsRewardServer(config, manifest);
-  if (needs_server && !rewards_given && !manifest.has_rewards()) {
-    return NoRewards("the objective", config.data().path());
-  }
-  if (!config.eval().path().empty()) {
-    ASSIGN_OR_RETURN(const v1::DatasetManifest held_out,
-                     data::ReadManifest(config.eval().path()));
-    if (!held_out.has_rewards() && !rewards_given) {
-      return NoRewards("eval.path", config.eval().path());
-    }
-    needs_server =
-        needs_server || !held_out.has_rewards() || !held_out.has_logprobs();
-  }
-  return needs_server;
-}
-
 absl::StatusOr<LocalServiceOptions> PlanService(const v1::RunConfig& config,
                                                 const Places& places) {
   LocalServiceOptions options;
-  ASSIGN_OR_RETURN(options.start_reward_server, PlanScoring(config));
+  ASSIGN_OR_RETURN(options.start_reward_server, RunNeedsRewardServer(config));
   options.programs = base::ExecutableDirectory();
   options.directory = places.service;
   options.run_root = places.run.parent_path();
@@ -122,23 +60,56 @@ absl::StatusOr<LocalServiceOptions> PlanService(const v1::RunConfig& config,
   return options;
 }
 
-absl::StatusOr<v1::Run> SubmitOrResume(const RunServiceClient& client,
-                                       const TrainArguments& arguments,
-                                       const v1::RunConfig& config,
-                                       const Places& places) {
-  v1::SubmitRunRequest request;
-  ASSIGN_OR_RETURN(*request.mutable_request_id(), NewRequestId());
-  if (!arguments.resume) {
-    *request.mutable_config() = config;
-    request.set_directory(places.run.filename().string());
-    return client.Submit(request);
-  }
+absl::StatusOr<v1::Run> StoredRun(const RunServiceClient& client) {
   ASSIGN_OR_RETURN(const v1::ListRunsResponse list, client.List({}));
   if (list.runs_size() == 0) {
     return absl::NotFoundError("the service's state holds no run to resume");
   }
-  request.set_resume_run_id(list.runs(0).run_id());
+  return list.runs(0);
+}
+
+absl::StatusOr<v1::Run> SubmitNew(const RunServiceClient& client,
+                                  const v1::RunConfig& config,
+                                  const Places& places) {
+  v1::SubmitRunRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_request_id(), NewRequestId());
+  *request.mutable_config() = config;
+  request.set_directory(places.run.filename().string());
   return client.Submit(request);
+}
+
+absl::StatusOr<v1::Run> Resume(const RunServiceClient& client,
+                               const v1::Run& stored) {
+  // It had not begun.
+  if (stored.state() == v1::QUEUED) return stored;
+  v1::SubmitRunRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_request_id(), NewRequestId());
+  request.set_resume_run_id(stored.run_id());
+  return client.Submit(request);
+}
+
+NextCommands CommandsAfter(const TrainArguments& arguments,
+                           const v1::RunConfig& config, const Places& places) {
+  std::vector<std::string> words = {"train", arguments.config.file};
+  for (const std::string& value : arguments.config.overrides) {
+    words.insert(words.end(), {"--set", value});
+  }
+  if (arguments.workers > 0) {
+    words.insert(words.end(), {"--workers", absl::StrCat(arguments.workers)});
+  }
+  const auto with = [&words](std::vector<std::string> more) {
+    more.insert(more.begin(), words.begin(), words.end());
+    return CommandText(more);
+  };
+  NextCommands next;
+  next.resume = with({"--out", PathText(places.run), "--resume"});
+  // Lambda has no meaning where rewards have none.
+  if (!objective::NeedsRewards(config.objective())) return next;
+  const std::string lambda = absl::StrCat(config.objective().lambda() / 2);
+  next.other =
+      with({"--set", absl::StrCat("objective.lambda=", lambda), "--out",
+            PathText(absl::StrCat(places.run.string(), "-lambda-", lambda))});
+  return next;
 }
 
 void PrintAddresses(const LocalService& service) {
@@ -148,16 +119,24 @@ void PrintAddresses(const LocalService& service) {
   }
 }
 
+// REQUIRES: a stop signal came.
+absl::Status Interrupted(const char* message) {
+  return base::WithExitCode(
+      absl::CancelledError(message),
+      static_cast<base::ExitCode>(128 + base::FirstStopSignal()));
+}
+
 // Follows the run on a thread of its own, while this one looks after the
 // processes (they die with the thread that spawned them) and after Ctrl-C.
 absl::Status FollowToEnd(const RunServiceClient& client, const v1::Run& run,
                          Output output, LocalService& service) {
-  absl::Notification ended;
+  absl::Notification ended, give_up;
   absl::Status watched;
   std::thread watcher([&] {
     RunFollower follower(run.name(), run.total_steps(), output);
-    watched = client.Watch(
-        run.run_id(), [&](const v1::RunEvent& event) { follower.Show(event); });
+    watched =
+        client.Watch(run.run_id(), give_up,
+                     [&](const v1::RunEvent& event) { follower.Show(event); });
     ended.Notify();
   });
   absl::Status health;
@@ -166,8 +145,8 @@ absl::Status FollowToEnd(const RunServiceClient& client, const v1::Run& run,
     if (base::StopSignalCount() > 0 && !cancelled) {
       cancelled = true;
       std::fputs(
-          "stopping at the next step, after a checkpoint; again to stop "
-          "at once\n",
+          "stopping: the steps that were granted (some seconds' worth) are "
+          "finished, then a checkpoint is written; again to stop at once\n",
           stderr);
       client.Cancel(run.run_id()).IgnoreError();
     }
@@ -178,19 +157,51 @@ absl::Status FollowToEnd(const RunServiceClient& client, const v1::Run& run,
       break;
     }
   }
-  if (!ended.HasBeenNotified()) service.Stop();  // ends the stream
+  if (!ended.HasBeenNotified()) {  // end the stream
+    give_up.Notify();
+    health.ok() ? service.Kill() : service.Stop();
+  }
   watcher.join();
   if (watched.ok()) return absl::OkStatus();
-  return health.ok() ? watched : health;
+  if (!health.ok()) return health;
+  return base::StopSignalCount() > 0 ? Interrupted(kGoOn) : watched;
 }
 
-absl::Status OutcomeOf(const v1::Run& run) {
-  if (base::StopSignalCount() > 0) {
-    return base::WithExitCode(
-        absl::CancelledError("interrupted; continue with --resume"),
-        static_cast<base::ExitCode>(128 + base::FirstStopSignal()));
+void PrintResult(const TrainArguments& arguments, const v1::Run& run,
+                 const NextCommands& next) {
+  if (arguments.json) {
+    std::printf("%s\n", base::DumpJson(TrainResultJson(run)).c_str());
+  } else {
+    std::fputs(RunSummary(run, next).c_str(), stdout);
   }
-  return HowItEnded(run);
+}
+
+// With the service's coordinator running: from the run's submission to its end.
+absl::Status Serve(const TrainArguments& arguments, const v1::RunConfig& config,
+                   const Places& places, LocalService& service) {
+  const NextCommands next = CommandsAfter(arguments, config, places);
+  ASSIGN_OR_RETURN(const RunServiceClient client,
+                   RunServiceClient::Create(service.coordinator_address()));
+  v1::Run run;
+  if (arguments.resume) {
+    ASSIGN_OR_RETURN(run, StoredRun(client));
+    if (run.state() == v1::SUCCEEDED) {
+      std::fputs("nothing to do: the run has succeeded\n", stderr);
+      PrintResult(arguments, run, next);
+      return absl::OkStatus();
+    }
+  }
+  RETURN_IF_ERROR(service.StartPool());
+  ASSIGN_OR_RETURN(run, arguments.resume ? Resume(client, run)
+                                         : SubmitNew(client, config, places));
+  if (!arguments.json) PrintAddresses(service);
+  RETURN_IF_ERROR(FollowToEnd(
+      client, run,
+      arguments.json ? Output::kSilent : OutputOn(arguments.screen), service));
+  ASSIGN_OR_RETURN(const v1::Run ended, client.Get(run.run_id()));
+  service.Stop();
+  PrintResult(arguments, ended, next);
+  return base::StopSignalCount() > 0 ? Interrupted(kGoOn) : HowItEnded(ended);
 }
 
 absl::Status Train(const TrainArguments& arguments) {
@@ -200,31 +211,23 @@ absl::Status Train(const TrainArguments& arguments) {
   v1::RunConfig config = loaded.config;
   if (arguments.workers > 0) {
     config.mutable_train()->set_workers(arguments.workers);
-  } else if (config.train().workers() == 0) {
+  }
+  ASSIGN_OR_RETURN(const Places places,
+                   ChoosePlaces(arguments.out, config.name(),
+                                arguments.resume ? RunDirectory::kResumed
+                                                 : RunDirectory::kNew));
+  if (arguments.resume) RETURN_IF_ERROR(KeepConfig(places, config));
+  if (config.train().workers() == 0) {
     config.mutable_train()->set_workers(kDefaultWorkers);
   }
   RETURN_IF_ERROR(CheckInputs(config));
-  ASSIGN_OR_RETURN(const Places places, ChoosePlaces(arguments, config.name()));
   ASSIGN_OR_RETURN(const LocalServiceOptions options,
                    PlanService(config, places));
+  ASSIGN_OR_RETURN(const ServiceLock lock, ServiceLock::Take(places.service));
+  if (!arguments.resume) ClearService(places.service);
   base::CatchStopSignals(base::kAnyNumber);
   ASSIGN_OR_RETURN(LocalService service, LocalService::Start(options));
-  ASSIGN_OR_RETURN(const RunServiceClient client,
-                   RunServiceClient::Create(service.coordinator_address()));
-  ASSIGN_OR_RETURN(const v1::Run run,
-                   SubmitOrResume(client, arguments, config, places));
-  if (!arguments.json) PrintAddresses(service);
-  RETURN_IF_ERROR(FollowToEnd(
-      client, run,
-      arguments.json ? Output::kSilent : OutputOn(arguments.screen), service));
-  ASSIGN_OR_RETURN(const v1::Run ended, client.Get(run.run_id()));
-  service.Stop();
-  if (arguments.json) {
-    std::printf("%s\n", base::DumpJson(TrainResultJson(ended)).c_str());
-  } else {
-    std::fputs(RunSummary(ended).c_str(), stdout);
-  }
-  return OutcomeOf(ended);
+  return Serve(arguments, config, places, service);
 }
 
 }  // namespace

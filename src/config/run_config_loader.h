@@ -36,7 +36,7 @@ struct LoadedConfig {
   v1::RunConfig config;
 
   // Where each set field comes from, by dotted path ("train.epochs"):
-  // "default", "run.yaml:9:11" or "flag".
+  // "default", "run.yaml:9:11" or "flag"; "preset" once that has filled it.
   std::map<std::string, std::string> origins;
 };
 

@@ -31,9 +31,21 @@ CoordinatorState::CoordinatorState(const Rules& rules, StoredState stored,
       Enqueue(std::move(record), now);
       continue;
     }
+    if (rules.pool == Pool::kIsNew) {
+      FailLost(std::move(record), now);
+      continue;
+    }
     group_.emplace(RestoreGroup(record, stored.group, heard_at, now.monotonic));
     active_ = std::move(record);
   }
+}
+
+void CoordinatorState::FailLost(RunRecord record, const Now& now) {
+  record.group_has_ended = true;
+  record.run.set_exit_code(base::kExitUnavailable);
+  ChangeState(record, v1::FAILED,
+              "the processes that trained it have ended with the coordinator",
+              now);
 }
 
 void CoordinatorState::Enqueue(RunRecord record, const Now& now) {
@@ -49,8 +61,9 @@ absl::Duration CoordinatorState::LeasesEnd(const RunRecord& record,
   // A group that this process formed, and gave up, is forgotten once its leases
   // have run out. Of another's nobody knows when it was given up.
   const bool was_ours = record.token.incarnation == incarnation_;
-  return was_ours ? -absl::InfiniteDuration()
-                  : now.monotonic + record.lease_validity;
+  return was_ours || rules_.pool == Pool::kIsNew
+             ? -absl::InfiniteDuration()
+             : now.monotonic + record.lease_validity;
 }
 
 void CoordinatorState::Tick(const Now& now) {

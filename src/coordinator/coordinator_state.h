@@ -27,7 +27,16 @@
 
 namespace varalign::coordinator {
 
+// Whether workers of before a start of the coordinator may still be alive.
+enum class Pool {
+  kOutlives,
+  // All of them ended with the coordinator: runs that they trained have failed,
+  // and their leases are void.
+  kIsNew,
+};
+
 struct Rules {
+  Pool pool = Pool::kOutlives;
   MembershipRules membership;
   VerdictRules verdict;
   LeaseRules lease;
@@ -123,6 +132,8 @@ class CoordinatorState {
                                     const Now& now);
 
   void Enqueue(RunRecord record, const Now& now);
+  // Of a run whose group is known to be gone.
+  void FailLost(RunRecord record, const Now& now);
   // From when on no lease of the run's newest generation holds.
   absl::Duration LeasesEnd(const RunRecord& record, const Now& now) const;
   void StartNextRun(const Now& now);

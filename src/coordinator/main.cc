@@ -23,6 +23,7 @@ struct Flags {
   rpc::ServerFlags server;
   std::string state;
   std::string runs;
+  bool new_pool = false;
 };
 
 void AddFlags(CLI::App& app, Flags& flags) {
@@ -31,6 +32,9 @@ void AddFlags(CLI::App& app, Flags& flags) {
       ->required();
   app.add_option("--runs", flags.runs,
                  "directory below which runs have theirs [STATE/runs]");
+  app.add_flag("--new-pool", flags.new_pool,
+               "no worker of before this start is alive: runs that they "
+               "trained have failed and can be resumed at once");
   rpc::AddServerFlags(app, flags.server);
 }
 
@@ -44,6 +48,12 @@ absl::Status AwaitEnd(const Coordinator& coordinator) {
   return absl::OkStatus();
 }
 
+Rules RulesOf(const Flags& flags) {
+  Rules rules;
+  rules.pool = flags.new_pool ? Pool::kIsNew : Pool::kOutlives;
+  return rules;
+}
+
 absl::Status Serve(const Flags& flags) {
   const base::SystemClock clock;
   ASSIGN_OR_RETURN(
@@ -53,7 +63,7 @@ absl::Status Serve(const Flags& flags) {
                           .exposure = flags.server.exposure(),
                           .state_directory = flags.state,
                           .run_root = flags.runs,
-                          .rules = {}},
+                          .rules = RulesOf(flags)},
                          clock));
   RETURN_IF_ERROR(rpc::Announce(flags.server, coordinator->address(),
                                 coordinator->metrics_address()));

@@ -42,7 +42,15 @@ RunRegistry::RunRegistry(const Rules& rules, StoredState stored,
       clock_(clock),
       state_(rules, std::move(stored), ReadClock()),
       queue_(database, [this](const Changes& changes) { OnDurable(changes); }),
-      ticks_([this] { RunTicks(); }) {}
+      ticks_([this] { RunTicks(); }) {
+  // What the start itself has changed is there for those who ask; if it cannot
+  // be kept, health() says so.
+  const uint64_t ticket = [this] {
+    absl::MutexLock lock(&mutex_);
+    return Publish();
+  }();
+  queue_.AwaitDurable(ticket, kCommitTimeout).IgnoreError();
+}
 
 RunRegistry::~RunRegistry() {
   StopWaiting();

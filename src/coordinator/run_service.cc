@@ -124,6 +124,7 @@ absl::Status RunService::Watch(grpc::ServerContext& context,
   const std::string& run_id = request.run_id();
   RETURN_IF_ERROR(database_.Run(run_id).status());
   uint64_t after = request.after_event();
+  std::string shown_reason;
   News news = registry_.LatestNews();
   while (!context.IsCancelled() && !stopping_) {
     ASSIGN_OR_RETURN(const auto events,
@@ -137,6 +138,13 @@ absl::Status RunService::Watch(grpc::ServerContext& context,
     if (HasEnded(record.run.state()) && record.num_events <= after) {
       files_.AwaitWritten(run_id, record.num_events, kFilesTimeout);
       return absl::OkStatus();
+    }
+    if (record.run.state() == v1::QUEUED &&
+        record.run.reason() != shown_reason) {
+      shown_reason = record.run.reason();
+      v1::RunEvent event;
+      event.mutable_progress()->set_activity(shown_reason);
+      if (!writer.Write(event)) return absl::CancelledError("client is gone");
     }
     const uint64_t seen = news.number;
     news = registry_.AwaitNews(seen, kLook);

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "checkpoint/model_directory.h"
+#include "checkpoint/model_fingerprint.h"
 #include "model/model_config.h"
 #include "model/parameters.h"
 #include "model/score.h"

@@ -16,7 +16,9 @@
 #include "absl/strings/str_format.h"
 #include "base/address_file.h"
 #include "base/clock.h"
+#include "base/exit_code.h"
 #include "base/file.h"
+#include "base/host_port.h"
 #include "base/log_level.h"
 #include "base/status_macros.h"
 #include "base/stop_signal.h"
@@ -107,7 +109,20 @@ absl::StatusOr<fs::path> MakeLogDirectory(const std::string& wanted) {
   return fs::path(pattern);
 }
 
+absl::Status CheckAddresses(const Flags& flags) {
+  for (const std::string& server : flags.reward_servers) {
+    const absl::Status status = base::ParseHostPort(server).status();
+    if (!status.ok()) {
+      return base::WithExitCode(absl::InvalidArgumentError(absl::StrCat(
+                                    "--reward-server: ", status.message())),
+                                base::kExitUsage);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Serve(const Flags& flags) {
+  RETURN_IF_ERROR(CheckAddresses(flags));
   const base::SystemClock clock;
   telemetry::Registry registry("worker");
   SupervisorMetrics metrics(registry);

@@ -18,6 +18,7 @@
 #include "checkpoint/checkpoint.h"
 #include "collective/local_process_group.h"
 #include "collective/make_process_group.h"
+#include "data/reward_tokenizer.h"
 #include "rpc/proto_time.h"
 #include "worker/checkpoint_saver.h"
 #include "worker/constants.h"
@@ -32,6 +33,7 @@
 #include "worker/rule.h"
 #include "worker/run_dataset.h"
 #include "worker/same_start.h"
+#include "worker/served_models.h"
 #include "worker/shared_directory.h"
 #include "worker/step_reporter.h"
 #include "worker/streamed_step_source.h"
@@ -80,6 +82,9 @@ class RankRun {
   StartState Start() const;
   absl::Status JoinGroup();
   absl::Status FixConstants();
+  // The fingerprint of the reward servers, whose models are those of the
+  // configuration; empty where the run asks none.
+  absl::StatusOr<std::string> CheckServers();
   absl::StatusOr<v1::Constants> ComputeConstants();
   absl::Status WarnBeforeStart(const objective::ZSetCounts& counts);
   absl::Status ScoreHeldOutRows();
@@ -262,16 +267,46 @@ absl::StatusOr<std::unique_ptr<PairScorer>> RankRun::MakeScorer(
       clock_, departure_, metrics_.reward_client_requests);
 }
 
+absl::StatusOr<std::string> RankRun::CheckServers() {
+  const v1::RunConfig& config = run_.config();
+  const ModelUse use = UseOfServers(
+      rule_, score_source_,
+      evaluation_.has_value() ? &evaluation_->manifest() : nullptr);
+  // Who needs a server and has none is told by those who would ask it.
+  if (!use.any() || flags_.reward_servers.empty()) return "";
+  heartbeat_->SetPhase("checking the reward server");
+  std::string server;
+  ASSIGN_OR_RETURN(
+      const v1::ServerInfo info,
+      AskServer({.servers = flags_.reward_servers,
+                 .timeout = rpc::FromProto(config.scoring().timeout())},
+                clock_, departure_, server));
+  RETURN_IF_ERROR(CheckServedModels(info, server, config, use));
+  if (!use.reward) return info.fingerprint();
+  RETURN_IF_ERROR(
+      data::CheckRewardTokenizer(dataset_->manifest(), config.reward().path()));
+  if (evaluation_.has_value()) {
+    RETURN_IF_ERROR(data::CheckRewardTokenizer(evaluation_->manifest(),
+                                               config.reward().path()));
+  }
+  return info.fingerprint();
+}
+
 absl::StatusOr<v1::Constants> RankRun::ComputeConstants() {
+  ASSIGN_OR_RETURN(const std::string fingerprint, CheckServers());
   if (score_source_ == ScoreSource::kColumns) {
-    return ConstantsFromColumns(*dataset_, rule_);
+    ASSIGN_OR_RETURN(v1::Constants constants,
+                     ConstantsFromColumns(*dataset_, rule_));
+    constants.set_reward_fingerprint(fingerprint);
+    return constants;
   }
   heartbeat_->SetPhase("scoring");
   v1::Outputs outputs;
   outputs.set_reward(objective::NeedsRewards(rule_));
   outputs.set_logprob_sum(score_source_ == ScoreSource::kBefore &&
                           objective::NeedsLogProbs(rule_));
-  ASSIGN_OR_RETURN(const auto scorer, MakeScorer(std::move(outputs), ""));
+  ASSIGN_OR_RETURN(const auto scorer,
+                   MakeScorer(std::move(outputs), fingerprint));
   return ConstantsFromServer(*dataset_, rule_, score_source_, *scorer,
                              [this](uint64_t done, uint64_t total) {
                                heartbeat_->SetProgress("scoring rows", done,

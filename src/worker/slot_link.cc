@@ -17,6 +17,8 @@ namespace {
 constexpr size_t kMaxDirectives = 16;
 constexpr absl::Duration kCallTimeout = absl::Seconds(30);
 constexpr absl::Duration kPushTimeout = absl::Seconds(5);
+// Without a coordinator for so long, somebody may look why nothing happens.
+constexpr absl::Duration kSilentFor = absl::Seconds(1);
 
 }  // namespace
 
@@ -149,11 +151,21 @@ absl::Status SlotLink::Beat() {
   return absl::OkStatus();
 }
 
+void SlotLink::LogWaiting(std::optional<absl::Duration>& failing_since) const {
+  const absl::Duration now = clock_.MonotonicNow();
+  if (!failing_since.has_value()) failing_since = now;
+  if (now - *failing_since < kSilentFor) return;
+  failing_since = absl::InfiniteDuration();  // once is enough
+  base::LogWarning("waiting_for_coordinator",
+                   {{"coordinator", options_.target}});
+}
+
 void SlotLink::Run() {
   const auto seed = static_cast<uint64_t>(options_.slot.pid());
   rpc::Retrier start(
       {.max = absl::Seconds(2), .budget = options_.start_patience}, seed);
   rpc::Retrier later({.max = absl::Seconds(2), .budget = options_.grace}, seed);
+  std::optional<absl::Duration> failing_since;
   while (true) {
     bool registered = false, known = false;
     {
@@ -166,16 +178,24 @@ void SlotLink::Run() {
     if (status.ok()) {
       start.Reset();
       later.Reset();
+      failing_since.reset();
       continue;
     }
-    const auto delay = (known ? later : start).NextDelay(clock_.MonotonicNow());
+    rpc::Retrier& retrier = known ? later : start;
+    const auto delay = retrier.NextDelay(clock_.MonotonicNow());
+    LogWaiting(failing_since);
     absl::MutexLock lock(&mutex_);
     if (stopping_) return;
     // Heartbeats of an unknown slot are answered by RegisterAgain; after any
     // other error registration does no harm.
     registered_ = false;
     if (!rpc::IsRetryable(status) && !absl::IsNotFound(status)) {
-      lost_ = status;
+      lost_ = absl::IsUnimplemented(status)
+                  ? absl::UnavailableError(absl::StrCat(
+                        "no coordinator listens there, but something else: "
+                        "--coordinator ",
+                        options_.target))
+                  : status;
       return;
     }
     if (!delay.has_value()) {

@@ -61,6 +61,8 @@ class SlotLink {
   absl::Status Register();
   absl::Status Beat();
   void HandOver(const v1::HeartbeatResponse& directive);
+  // After a failed call: says so once it has gone on for a second.
+  void LogWaiting(std::optional<absl::Duration>& failing_since) const;
   // Calls with a context that SetProcess and the destructor may cancel.
   template <typename Call>
   auto Cancellable(Call&& call);

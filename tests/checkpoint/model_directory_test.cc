@@ -11,6 +11,7 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "checkpoint/model_fingerprint.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_directory.h"
 #include "tests/testing/test_data.h"

@@ -45,6 +45,16 @@ class DataVerbsTest : public ::testing::Test {
   absl::Status status_;
 };
 
+TEST_F(DataVerbsTest, InspectsOneRowOrMore) {
+  directories_.Write(
+      "in.jsonl", "{\"prompt\":\"q\",\"chosen\":\"a\",\"rejected\":\"b\"}\n");
+  for (const char* rows : {"-1", "0"}) {
+    EXPECT_EQ(Run({"data", "inspect", Path("in.jsonl"), "--model", model_,
+                   "--rows", rows}),
+              base::kExitUsage);
+  }
+}
+
 TEST_F(DataVerbsTest, TokenizesTextsAndConversationsInOrder) {
   directories_.Write("in.jsonl",
                      "{\"text\":\"ab\"}\n"

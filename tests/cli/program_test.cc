@@ -44,6 +44,15 @@ TEST_F(ProgramTest, CompletionKnowsVerbsPartsAndFlags) {
             absl::StatusCode::kInvalidArgument);
 }
 
+TEST_F(ProgramTest, CompletionOffersAWordOnce) {
+  const std::string script = *CompletionScript(app_, "bash");
+  const size_t begin = script.find("config) words=\"");
+  ASSERT_NE(begin, std::string::npos);
+  const std::string words =
+      script.substr(begin, script.find('\n', begin) - begin);
+  EXPECT_EQ(words.find("--help"), words.rfind("--help")) << words;
+}
+
 bool Needs(std::initializer_list<const char*> words) {
   std::vector<char*> argv;
   for (const char* word : words) argv.push_back(const_cast<char*>(word));

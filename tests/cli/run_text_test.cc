@@ -9,6 +9,9 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
+const NextCommands kNext = {.resume = "submit --resume r-1",
+                            .other = "train --out other"};
+
 v1::Run SucceededRun() {
   v1::Run run;
   run.set_run_id("r-1");
@@ -39,7 +42,7 @@ TEST(DurationTextTest, ChoosesTheUnitByLength) {
 }
 
 TEST(RunSummaryTest, ShowsHeldOutRewardBeforeAndAfterAndTheCheckpoint) {
-  const std::string text = RunSummary(SucceededRun());
+  const std::string text = RunSummary(SucceededRun(), {});
   EXPECT_THAT(text, HasSubstr("0.5000     1.2500"));
   EXPECT_THAT(text, HasSubstr("step-00000200"));
   EXPECT_THAT(text, HasSubstr("0.25 of a Z-set"));
@@ -53,7 +56,7 @@ TEST(RunSummaryTest, ShowsTheOptimumOnlyWhereItIsKnown) {
   auto* after = run.mutable_evaluations(1);
   after->set_optimum_expected_reward(1.5);
   after->set_kl_to_optimum(0.01);
-  const std::string text = RunSummary(run);
+  const std::string text = RunSummary(run, {});
   EXPECT_THAT(text, HasSubstr("1.5000"));
   EXPECT_THAT(text, HasSubstr("KL from the optimum"));
 }
@@ -62,9 +65,43 @@ TEST(RunSummaryTest, AFailedRunSaysWhyAndHowToGoOn) {
   v1::Run run = SucceededRun();
   run.set_state(v1::FAILED);
   run.set_reason("rank 1 on host a: killed by signal 9");
-  const std::string text = RunSummary(run);
+  const std::string text = RunSummary(run, kNext);
   EXPECT_THAT(text, HasSubstr("rank 1 on host a"));
-  EXPECT_THAT(text, HasSubstr("--resume"));
+  EXPECT_THAT(text, HasSubstr("go on:      submit --resume r-1\n"));
+  EXPECT_THAT(text, Not(HasSubstr("other runs")));
+}
+
+TEST(RunSummaryTest, ASucceededRunNamesAnotherOne) {
+  const std::string text = RunSummary(SucceededRun(), kNext);
+  EXPECT_THAT(text, HasSubstr("other runs: train --out other\n"));
+  EXPECT_THAT(text, Not(HasSubstr("go on")));
+  EXPECT_THAT(RunSummary(SucceededRun(), {}), Not(HasSubstr("other runs")));
+}
+
+// It would stop again at the same place.
+TEST(RunSummaryTest, BadDataAndBadConfigurationsAreNotResumed) {
+  v1::Run run = SucceededRun();
+  run.set_state(v1::FAILED);
+  for (const int code : {65, 78}) {
+    run.set_exit_code(code);
+    EXPECT_THAT(RunSummary(run, kNext), Not(HasSubstr("go on"))) << code;
+  }
+  run.set_exit_code(74);
+  EXPECT_THAT(RunSummary(run, kNext), HasSubstr("go on"));
+}
+
+TEST(ClipLinesTest, CutsEachLineAndNoCharacter) {
+  EXPECT_EQ(ClipLines("abcdef\nab\n\nabc\n", 3), "abc\nab\n\nabc\n");
+  EXPECT_EQ(ClipLines("\xc3\xa4\xc3\xb6\xc3\xbc\n", 2), "\xc3\xa4\xc3\xb6\n");
+  EXPECT_EQ(ClipLines("abcdef\n", 0), "abcdef\n") << "width not known";
+}
+
+TEST(EventLineTest, TellsWhatAQueuedRunWaitsFor) {
+  v1::RunEvent event;
+  event.mutable_progress()->set_activity("waiting for 2 workers");
+  EXPECT_EQ(EventLine(event), "waiting for 2 workers");
+  event.mutable_progress()->set_total(4);
+  EXPECT_EQ(EventLine(event), "") << "only moves a bar";
 }
 
 TEST(EventLineTest, StripsTerminalEscapesFromReasons) {

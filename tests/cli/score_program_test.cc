@@ -117,6 +117,22 @@ TEST_F(ScoreProgramTest, AServerGivesTheSameLines) {
   ASSERT_OK(remote.status);
   ASSERT_EQ(remote.code, base::kExitOk);
 
+  // Another model than the server's gives no numbers under its name.
+  const auto remote_with = [&](const char* flag, const char* model) {
+    return RunVerb(
+        [](CLI::App& app, Action& action) {
+          AddScoreVerb(app, action, base::ProgressScreen::kNone);
+        },
+        {"score", "--server", address, flag, Golden(model), "--in", in, "--out",
+         Path("other.jsonl")});
+  };
+  EXPECT_OK(remote_with("--policy", "llama-tied").status);
+  const VerbRun other = remote_with("--policy", "llama-untied");
+  EXPECT_EQ(other.code, base::kExitBadConfig) << other.status;
+  EXPECT_THAT(std::string(other.status.message()),
+              ::testing::AllOf(::testing::HasSubstr(address),
+                               ::testing::HasSubstr(Golden("llama-untied"))));
+
   base::Subprocess local =
       Start({"libexec/varalign/varalign-compute", "score", "--reward",
              Golden("llama-reward"), "--policy", Golden("llama-tied"), "--in",

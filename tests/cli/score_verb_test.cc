@@ -57,9 +57,10 @@ class ScoreVerbTest : public ::testing::Test {
  protected:
   base::ExitCode Run(std::vector<std::string> words) {
     const VerbRun run = RunVerb(
-        [](CLI::App& app, Action& action) {
+        [this](CLI::App& app, Action& action) {
           AddScoreVerb(app, action, base::ProgressScreen::kNone,
-                       [](const ScorerOptions& options) {
+                       [this](const ScorerOptions& options) {
+                         ++models_loaded_;
                          return std::make_unique<CountingScorer>(options);
                        });
           AddWeightsVerb(app, action);
@@ -77,6 +78,7 @@ class ScoreVerbTest : public ::testing::Test {
   std::string out_path_ = (directories_.root() / "out.jsonl").string();
   std::string out_, err_;
   absl::Status status_;
+  int models_loaded_ = 0;
 };
 
 constexpr char kIds[] =
@@ -157,11 +159,31 @@ TEST_F(ScoreVerbTest, ReportsRowsThatCannotBeScored) {
             base::kExitBadData);
   EXPECT_THAT(err_, HasSubstr("line 3: response_ids must be a list"));
   EXPECT_FALSE(std::filesystem::exists(out_path_));
+  EXPECT_EQ(models_loaded_, 0) << "decided before anything is scored";
   EXPECT_EQ(Run({"score", "--policy", "p", "--max-bad-fraction", "0.5", "--in",
                  in, "--out", out_path_}),
             0);
   EXPECT_THAT(err_, HasSubstr("1 of 3 rows cannot be scored"));
   EXPECT_EQ(OutFile().size(), 2u);
+}
+
+// As prepare does: the length of a row is not a mistake in it.
+TEST_F(ScoreVerbTest, RowsThatAreTooLongAreLeftOutAndCountedApart) {
+  const std::string small =
+      directories_.Make("small", {.chat_template = "", .max_positions = 16})
+          .string();
+  const std::string lengthy(40, 'x');
+  const std::string in =
+      directories_
+          .Write("in.jsonl", std::string(kPair) +
+                                 "{\"prompt\":\"q\",\"chosen\":\"" + lengthy +
+                                 "\",\"rejected\":\"c\"}\n")
+          .string();
+  ASSERT_EQ(Run({"score", "--reward", small, "--in", in, "--out", out_path_}),
+            0)
+      << status_;
+  EXPECT_THAT(err_, HasSubstr("1 of 2 rows are too long"));
+  EXPECT_EQ(OutFile().size(), 2u) << "the two responses of the first row";
 }
 
 TEST_F(ScoreVerbTest, SaysWhatIsMissing) {

@@ -104,7 +104,7 @@ class CoordinatorTest : public ::testing::Test {
     return CallRuns(&v1::RunService::Stub::CancelRun, request);
   }
 
-  // All events of the run until it ends.
+  // All events of the run until it ends, without those that are not kept.
   std::vector<v1::RunEvent> WatchToEnd(const std::string& run_id,
                                        uint64_t after = 0) {
     v1::WatchRunRequest request;
@@ -115,7 +115,9 @@ class CoordinatorTest : public ::testing::Test {
     const auto reader = runs_->WatchRun(&context, request);
     std::vector<v1::RunEvent> events;
     v1::RunEvent event;
-    while (reader->Read(&event)) events.push_back(event);
+    while (reader->Read(&event)) {
+      if (event.number() > 0) events.push_back(event);
+    }
     EXPECT_OK(rpc::FromGrpc(reader->Finish()));
     return events;
   }

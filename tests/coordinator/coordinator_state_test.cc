@@ -163,6 +163,34 @@ TEST_F(SilentGroupTest, ARestartBringsTheWholeWaitBack) {
   EXPECT_LE(waited, 601);
 }
 
+// Where all processes end with the coordinator, nobody can use a lease of
+// before.
+TEST_F(SilentGroupTest, ARestartWithANewPoolFailsTheRunAndVoidsItsLease) {
+  EXPECT_EQ(Lease(0).valid_for().seconds(), 600);
+  Look();
+  ASSERT_EQ(record_.run.state(), v1::RUNNING);
+  StoredState stored = NothingOf(2);
+  stored.runs.push_back(record_);
+  Rules rules;
+  rules.pool = Pool::kIsNew;
+  state_ = std::make_unique<CoordinatorState>(rules, stored, Time());
+  Look();
+  EXPECT_EQ(record_.run.state(), v1::FAILED);
+  EXPECT_EQ(record_.run.exit_code(), 69);
+  Resume();
+  EXPECT_LE(AwaitGeneration(2, "new"), 1);
+}
+
+TEST_F(SilentGroupTest, ANewPoolVoidsTheLeasesOfRunsThatFailedBefore) {
+  Lease(0);
+  AwaitFailure();
+  Rules rules;
+  rules.pool = Pool::kIsNew;
+  state_ = std::make_unique<CoordinatorState>(rules, NothingOf(2), Time());
+  Resume();
+  EXPECT_LE(AwaitGeneration(2, "new"), 1);
+}
+
 TEST_F(SilentGroupTest, AllStepsLeasedAndDoneLeaveNothingToWaitFor) {
   const v1::LeaseStepsResponse first = Lease(0);
   for (uint64_t step = 0; step < first.end(); ++step) Report(step);

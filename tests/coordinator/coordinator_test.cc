@@ -711,6 +711,25 @@ TEST_F(CoordinatorTest, ListsRunsPageByPage) {
               StatusIs(Code::kInvalidArgument));
 }
 
+TEST_F(CoordinatorTest, WhoeverWatchesAQueuedRunIsToldWhatItWaitsFor) {
+  Start();
+  ASSERT_OK_AND_ASSIGN(const v1::Run run, Submit(NewRequest("a", 3)));
+  // However late the watcher comes.
+  while (Get(run.run_id())->reason().empty()) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  v1::WatchRunRequest watch;
+  watch.set_run_id(run.run_id());
+  grpc::ClientContext context;
+  rpc::SetDeadline(context, absl::Seconds(20));
+  const auto reader = runs_->WatchRun(&context, watch);
+  v1::RunEvent event;
+  while (reader->Read(&event) && !event.has_progress()) continue;
+  EXPECT_THAT(event.progress().activity(), HasSubstr("waiting for 3 workers"));
+  EXPECT_EQ(event.progress().total(), 0u);
+  context.TryCancel();
+}
+
 TEST_F(CoordinatorTest, AWatchThatIsReopenedLosesAndDoublesNothing) {
   Start();
   FakePool pool([&] { return coordinator_->address(); }, {.num_slots = 1});

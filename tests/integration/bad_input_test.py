@@ -284,6 +284,33 @@ class ServerTest(BadInputTest):
         self.assertEqual(process.returncode, 65, process.stderr)
         self.assertIn("label", process.stderr)
 
+    def test_a_reward_server_without_a_port(self):
+        process = subprocess.run(
+            [harness.BIN / "varalign-worker", "--coordinator", "127.0.0.1:1",
+             "--reward-server", "foo"],
+            capture_output=True, text=True, timeout=60)
+        self.assertEqual(process.returncode, 64, process.stderr)
+        self.assertIn("--reward-server: not an address", process.stderr)
+
+    def test_a_worker_that_waits_for_its_coordinator_says_so(self):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        worker = subprocess.Popen(
+            [harness.BIN / "varalign-worker", "--coordinator", address],
+            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        self.addCleanup(worker.communicate)
+        self.addCleanup(worker.kill)
+        line = worker.stderr.readline()
+        self.assertIn("waiting_for_coordinator", line)
+        self.assertIn(address, line)
+        self.assertIsNone(worker.poll())
+
+    def test_a_run_directory_that_cannot_be_made(self):
+        for place in ("/proc/nowhere", "/proc/nowhere/run"):
+            self.expect(harness.varalign("train", self.world_config(),
+                                         "--out", place), 73, "/proc")
+
     def test_a_reward_server_that_never_answers(self):
         self.service.start_coordinator()
         with socket.socket() as free:

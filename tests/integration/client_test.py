@@ -87,6 +87,64 @@ class ClientTest(harness.ServiceTest):
         harness.json_of(self.client("cancel", run_id))
         self.service.wait_for(run_id, timeout=60)
 
+    def test_submit_prints_the_id_alone(self):
+        process = harness.varalign("submit", self.world_config(),
+                                   "--coordinator", self.service.coordinator)
+        self.assertEqual(process.returncode, 0, process.stderr)
+        self.assertRegex(process.stdout, r"\Ar-[0-9a-f]+\n\Z")
+        run_id = process.stdout.strip()
+        self.assertIn(f"watch {run_id}", process.stderr)
+        again = self.client("submit", "--resume", run_id)
+        self.assertEqual(again.returncode, 64, again.stderr)
+        listed = harness.json_of(self.client("list", "--state", "queued"))
+        self.assertEqual([run["run_id"] for run in listed["runs"]], [run_id])
+
+    def test_other_models_than_the_servers_stop_the_run(self):
+        self.service.start_workers(2)
+        other = self.directory / "other"
+        harness.shutil.copytree(WORLD / "reward", other)
+        config = json.loads((other / "config.json").read_text())
+        config["rms_norm_eps"] = 1e-4
+        (other / "config.json").write_text(json.dumps(config))
+        run_id = self.service.submit(self.world_config(
+            reward={"path": str(other)}))["run_id"]
+        run = self.service.wait_for(run_id)
+        self.assertEqual((run["state"], run["exit_code"], run["step"]),
+                         ("FAILED", 78, 0), run["reason"])
+        self.assertIn(str(other), run["reason"])
+        self.assertIn(self.service.reward_server, run["reason"])
+        # What would fail again is not to be resumed.
+        watched = harness.varalign("watch", run_id, "--coordinator",
+                                   self.service.coordinator)
+        self.assertEqual(watched.returncode, 78, watched.stderr)
+        self.assertNotIn("--resume", watched.stdout)
+
+    def test_a_run_without_a_reward_model_is_not_submitted(self):
+        config = json.loads(self.world_config().read_text())
+        del config["reward"]
+        for verb in (("submit",), ("config", "validate")):
+            process = harness.varalign(
+                *verb, self.write("none.yaml", json.dumps(config)), "--json",
+                *(("--coordinator", self.service.coordinator)
+                  if verb == ("submit",) else ()))
+            self.assertEqual(process.returncode, 78, process.stderr)
+            self.assertIn("reward.path", process.stderr)
+        errors = json.loads(process.stdout)
+        self.assertFalse(errors["valid"])
+        self.assertIn("reward.path", errors["errors"][0]["message"])
+
+    def test_another_kind_of_server_is_named_as_such(self):
+        process = harness.varalign("list", "--coordinator",
+                                   self.service.reward_server)
+        self.assertEqual(process.returncode, 69, process.stderr)
+        self.assertIn("no coordinator listens there", process.stderr)
+        worker = harness.subprocess.run(
+            [harness.BIN / "varalign-worker", "--coordinator",
+             self.service.reward_server],
+            capture_output=True, text=True, timeout=60)
+        self.assertEqual(worker.returncode, 69, worker.stderr)
+        self.assertIn("no coordinator listens there", worker.stderr)
+
     def test_an_unknown_run_is_one_clear_line(self):
         for verb in ("watch", "cancel"):
             process = self.client(verb, "r-nowhere")

@@ -1,5 +1,7 @@
 """`varalign train`: the main job, from a configuration to a model directory."""
 import json
+import signal
+import subprocess
 
 import harness
 from harness import WORLD
@@ -76,6 +78,86 @@ class TrainTest(harness.ServiceTest):
         again = self.train(train={"epochs": 1})
         self.assertEqual(again.returncode, 73)
         self.assertIn("--resume", again.stderr)
+
+
+class StopAndResumeTest(harness.ServiceTest):
+    """A run of some hundred steps, interrupted in one way or another."""
+
+    def setUp(self):
+        super().setUp()
+        self.out = self.directory / "run"
+        self.config = self.world_config(train={"epochs": 60})
+
+    def start(self):
+        client = subprocess.Popen(
+            [harness.BIN / "varalign", "train", self.config, "--out", self.out],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+        def stop():
+            client.kill()
+            client.communicate()
+
+        self.addCleanup(stop)
+        return client
+
+    def await_step(self, step):
+        metrics = self.out / "metrics.jsonl"
+        harness.wait_until(
+            lambda: metrics.exists()
+            and metrics.read_text().count('"loss"') >= step,
+            120, f"step {step}")
+
+    def resume(self, *arguments, config=None):
+        return harness.varalign("train", config or self.config, "--out",
+                                self.out, "--resume", *arguments, timeout=240)
+
+    def test_a_killed_client_is_resumed_at_once(self):
+        client = self.start()
+        self.await_step(4)
+        client.kill()
+        client.wait()
+        # Far below the ten minutes of a first lease.
+        result = harness.json_of(self.resume("--json"))
+        self.assertEqual(result["state"], "SUCCEEDED")
+        self.assertEqual(result["steps"], 300)
+        self.assertEqual(sorted(harness.steps_of(self.out)),
+                         list(range(1, 301)))
+        again = self.resume()
+        self.assertEqual(again.returncode, 0, again.stderr)
+        self.assertIn("nothing to do", again.stderr)
+
+    def test_a_closed_terminal_leaves_a_checkpoint(self):
+        client = self.start()
+        self.await_step(4)
+        client.send_signal(signal.SIGHUP)
+        _, stderr = client.communicate(timeout=120)
+        self.assertEqual(client.returncode, 128 + signal.SIGHUP, stderr)
+        self.assertIn("continue with --resume", stderr)
+        self.assertTrue(list((self.out / "checkpoints").glob("step-*")))
+
+    def test_a_second_interrupt_stops_at_once_and_says_so(self):
+        client = self.start()
+        self.await_step(4)
+        client.send_signal(signal.SIGINT)
+        harness.time.sleep(0.2)
+        client.send_signal(signal.SIGINT)
+        _, stderr = client.communicate(timeout=30)
+        self.assertEqual(client.returncode, 128 + signal.SIGINT, stderr)
+        self.assertIn("interrupted", stderr)
+        self.assertNotIn("no answer", stderr)
+
+    def test_one_client_at_a_time_and_one_configuration(self):
+        client = self.start()
+        self.await_step(1)
+        second = self.resume()
+        self.assertEqual(second.returncode, 69, second.stderr)
+        self.assertIn(f"pid {client.pid}", second.stderr)
+        self.assertEqual(len(second.stderr.strip().splitlines()), 1)
+        client.kill()
+        client.wait()
+        other = self.resume("--set", "train.learning_rate=1e-5")
+        self.assertEqual(other.returncode, 78, other.stderr)
+        self.assertIn("train.learning_rate is 0.003, not 1e-05", other.stderr)
 
 
 class LayoutTest(harness.ServiceTest):

@@ -86,6 +86,14 @@ TEST_F(SlotLinkTest, NobodyAtTheAddressIsAnErrorThatNamesIt) {
   EXPECT_FALSE(link->is_connected());
 }
 
+TEST_F(SlotLinkTest, SomethingElseAtTheAddressIsNoCoordinator) {
+  coordinator_.Refuse({grpc::StatusCode::UNIMPLEMENTED, ""});
+  const auto link = Connect(coordinator_.address());
+  EXPECT_THAT(AwaitLoss(*link),
+              StatusIs(absl::StatusCode::kUnavailable,
+                       HasSubstr("no coordinator listens there")));
+}
+
 TEST_F(SlotLinkTest, ARefusalIsFinal) {
   coordinator_.Refuse({grpc::StatusCode::FAILED_PRECONDITION, "protocol"});
   const auto link = Connect(coordinator_.address());
