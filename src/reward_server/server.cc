@@ -84,8 +84,9 @@ RewardServer::~RewardServer() {
 void RewardServer::Drain(absl::Duration grace) {
   const absl::Duration end = clock_.MonotonicNow() + grace;
   grpc_->SetServing(false);
-  scoring_service_.Drain();
+  // First: a client that has read Draining finds every new call refused.
   scheduler_.Drain();
+  scoring_service_.Drain();
   scheduler_.AwaitIdle(grace);
   grpc_->Shutdown(std::max(end - clock_.MonotonicNow(), absl::ZeroDuration()));
   scheduler_.Close();
