@@ -1,7 +1,6 @@
 #include "worker/rank_run.h"
 
 #include <ATen/Parallel.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -12,28 +11,22 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/exit_code.h"
-#include "base/file.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "checkpoint/checkpoint.h"
 #include "collective/local_process_group.h"
 #include "collective/make_process_group.h"
-#include "data/reward_tokenizer.h"
 #include "rpc/proto_time.h"
 #include "worker/checkpoint_saver.h"
-#include "worker/constants.h"
 #include "worker/coordinator_client.h"
 #include "worker/coordinator_rendezvous.h"
-#include "worker/data_gate.h"
-#include "worker/held_out.h"
 #include "worker/model_setup.h"
-#include "worker/pair_scorer.h"
+#include "worker/rank_data.h"
 #include "worker/rank_heartbeat.h"
+#include "worker/rank_scoring.h"
 #include "worker/rank_settings.h"
 #include "worker/rule.h"
-#include "worker/run_dataset.h"
 #include "worker/same_start.h"
-#include "worker/served_models.h"
 #include "worker/shared_directory.h"
 #include "worker/step_reporter.h"
 #include "worker/streamed_step_source.h"
@@ -66,34 +59,26 @@ class RankRun {
   absl::Status PrepareAndTrain() {
     RETURN_IF_ERROR(Connect());
     RETURN_IF_ERROR(OpenData());
-    RETURN_IF_ERROR(PassDataGate());
     RETURN_IF_ERROR(OpenModel());
     RETURN_IF_ERROR(JoinGroup());
     RETURN_IF_ERROR(FixConstants());
-    RETURN_IF_ERROR(ScoreHeldOutRows());
+    ASSIGN_OR_RETURN(held_out_, scoring_->ScoreHeldOutRows(
+                                    run_.constants().reward_fingerprint()));
     RETURN_IF_ERROR(MakeSource());
     return Train();
   }
 
   absl::Status Connect();
   absl::Status OpenData();
-  absl::Status PassDataGate();
   absl::Status OpenModel();
   StartState Start() const;
   absl::Status JoinGroup();
   absl::Status FixConstants();
-  // The fingerprint of the reward servers, whose models are those of the
-  // configuration; empty where the run asks none.
-  absl::StatusOr<std::string> CheckServers();
-  absl::StatusOr<v1::Constants> ComputeConstants();
   absl::Status WarnBeforeStart(const objective::ZSetCounts& counts);
-  absl::Status ScoreHeldOutRows();
   absl::Status MakeSource();
   absl::Status Train();
 
   StepContext Context() const;
-  absl::StatusOr<std::unique_ptr<PairScorer>> MakeScorer(
-      v1::Outputs outputs, const std::string& fingerprint) const;
   fs::path CheckpointRoot() const {
     return fs::path(run_.directory()) / "checkpoints";
   }
@@ -109,10 +94,8 @@ class RankRun {
   std::unique_ptr<StepReporter> reporter_;
   v1::Run run_;
   v1::Objective rule_;  // resolved
-  std::optional<data::Dataset> dataset_;
-  std::optional<data::Dataset> evaluation_;
-  std::optional<data::Plan> plan_;
-  ScoreSource score_source_ = ScoreSource::kColumns;
+  std::optional<RankData> data_;
+  std::optional<RankScoring> scoring_;
   std::optional<CheckpointSaver> saver_;
   fs::path resumed_from_;  // empty: a new run
   v1::TrainState done_;
@@ -147,37 +130,18 @@ absl::Status RankRun::Connect() {
 }
 
 absl::Status RankRun::OpenData() {
-  const v1::RunConfig& config = run_.config();
-  const fs::path cache =
-      fs::temp_directory_path() / absl::StrCat("varalign-data-", getuid());
-  ASSIGN_OR_RETURN(dataset_,
-                   OpenRunDataset(config.data().path(), "", cache, *client_));
-  RETURN_IF_ERROR(
-      data::CheckTokenizer(dataset_->manifest(), config.model().path()));
-  if (!config.eval().path().empty()) {
-    ASSIGN_OR_RETURN(evaluation_, OpenRunDataset(config.eval().path(), "eval/",
-                                                 cache, *client_));
-    RETURN_IF_ERROR(
-        data::CheckTokenizer(evaluation_->manifest(), config.model().path()));
-  }
-  RETURN_IF_ERROR(CheckRoles(config, rule_, dataset_->manifest()));
-  ASSIGN_OR_RETURN(plan_, MakePlan(config, rule_, dataset_->manifest()));
-  ASSIGN_OR_RETURN(score_source_,
-                   ChooseScoreSource(config, rule_, dataset_->manifest(),
-                                     !flags_.reward_servers.empty()));
-  return absl::OkStatus();
-}
-
-// All ranks have the same files; one of them looks.
-absl::Status RankRun::PassDataGate() {
-  if (!is_first()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const DataGate gate,
-                   DataGate::Load(run_.config().model().path()));
-  RETURN_IF_ERROR(gate.Check(*dataset_));
-  if (evaluation_.has_value()) RETURN_IF_ERROR(gate.Check(*evaluation_));
-  ASSIGN_OR_RETURN(const base::Json description, gate.Describe(*dataset_));
-  return base::WriteFileAtomically(fs::path(run_.directory()) / "data.json",
-                                   base::DumpJson(description) + "\n");
+  ASSIGN_OR_RETURN(
+      data_, OpenRankData(run_.config(), rule_, !flags_.reward_servers.empty(),
+                          *client_));
+  scoring_.emplace(RankScoring::Rank{.flags = flags_,
+                                     .config = run_.config(),
+                                     .rule = rule_,
+                                     .data = *data_,
+                                     .heartbeat = *heartbeat_,
+                                     .metrics = metrics_,
+                                     .clock = clock_,
+                                     .departure = departure_});
+  return is_first() ? PassDataGate(run_, *data_) : absl::OkStatus();
 }
 
 absl::Status RankRun::OpenModel() {
@@ -192,12 +156,12 @@ absl::Status RankRun::OpenModel() {
                                           : fs::path(config.model().path()),
                                   DtypeOf(config.train())));
   done_.set_format_version(1);
-  done_.set_dataset_xxh3_128(dataset_->manifest_xxh3());
+  done_.set_dataset_xxh3_128(data_->dataset.manifest_xxh3());
   done_.set_num_parameters(static_cast<uint64_t>(parameters_->num_parameters));
   if (resumes) {
-    ASSIGN_OR_RETURN(done_,
-                     OpenCheckpoint(resumed_from_, dataset_->manifest_xxh3(),
-                                    parameters_->num_parameters));
+    ASSIGN_OR_RETURN(
+        done_, OpenCheckpoint(resumed_from_, data_->dataset.manifest_xxh3(),
+                              parameters_->num_parameters));
     WarnWhereBitsMayDiffer(done_, flags_.world_size);
   }
   done_.set_world_size(flags_.world_size);
@@ -213,11 +177,12 @@ absl::Status RankRun::OpenModel() {
 }
 
 StartState RankRun::Start() const {
-  return {
-      .host = HostName(),
-      .dataset = dataset_->manifest_xxh3(),
-      .evaluation = evaluation_.has_value() ? evaluation_->manifest_xxh3() : "",
-      .parameters = DigestOf(parameters_->flat)};
+  return {.host = HostName(),
+          .dataset = data_->dataset.manifest_xxh3(),
+          .evaluation = data_->evaluation.has_value()
+                            ? data_->evaluation->manifest_xxh3()
+                            : "",
+          .parameters = DigestOf(parameters_->flat)};
 }
 
 absl::Status RankRun::JoinGroup() {
@@ -257,63 +222,6 @@ absl::Status RankRun::JoinGroup() {
   return RestoreOptimizer(resumed_from_, *state_);
 }
 
-absl::StatusOr<std::unique_ptr<PairScorer>> RankRun::MakeScorer(
-    v1::Outputs outputs, const std::string& fingerprint) const {
-  return PairScorer::Create(
-      {.servers = flags_.reward_servers,
-       .timeout = rpc::FromProto(run_.config().scoring().timeout()),
-       .outputs = std::move(outputs),
-       .expected_fingerprint = fingerprint},
-      clock_, departure_, metrics_.reward_client_requests);
-}
-
-absl::StatusOr<std::string> RankRun::CheckServers() {
-  const v1::RunConfig& config = run_.config();
-  const ModelUse use = UseOfServers(
-      rule_, score_source_,
-      evaluation_.has_value() ? &evaluation_->manifest() : nullptr);
-  // Who needs a server and has none is told by those who would ask it.
-  if (!use.any() || flags_.reward_servers.empty()) return "";
-  heartbeat_->SetPhase("checking the reward server");
-  std::string server;
-  ASSIGN_OR_RETURN(
-      const v1::ServerInfo info,
-      AskServer({.servers = flags_.reward_servers,
-                 .timeout = rpc::FromProto(config.scoring().timeout())},
-                clock_, departure_, server));
-  RETURN_IF_ERROR(CheckServedModels(info, server, config, use));
-  if (!use.reward) return info.fingerprint();
-  RETURN_IF_ERROR(
-      data::CheckRewardTokenizer(dataset_->manifest(), config.reward().path()));
-  if (evaluation_.has_value()) {
-    RETURN_IF_ERROR(data::CheckRewardTokenizer(evaluation_->manifest(),
-                                               config.reward().path()));
-  }
-  return info.fingerprint();
-}
-
-absl::StatusOr<v1::Constants> RankRun::ComputeConstants() {
-  ASSIGN_OR_RETURN(const std::string fingerprint, CheckServers());
-  if (score_source_ == ScoreSource::kColumns) {
-    ASSIGN_OR_RETURN(v1::Constants constants,
-                     ConstantsFromColumns(*dataset_, rule_));
-    constants.set_reward_fingerprint(fingerprint);
-    return constants;
-  }
-  heartbeat_->SetPhase("scoring");
-  v1::Outputs outputs;
-  outputs.set_reward(objective::NeedsRewards(rule_));
-  outputs.set_logprob_sum(score_source_ == ScoreSource::kBefore &&
-                          objective::NeedsLogProbs(rule_));
-  ASSIGN_OR_RETURN(const auto scorer,
-                   MakeScorer(std::move(outputs), fingerprint));
-  return ConstantsFromServer(*dataset_, rule_, score_source_, *scorer,
-                             [this](uint64_t done, uint64_t total) {
-                               heartbeat_->SetProgress("scoring rows", done,
-                                                       total);
-                             });
-}
-
 absl::Status RankRun::WarnBeforeStart(const objective::ZSetCounts& counts) {
   for (const auto& warning : objective::PlanWarnings(rule_, counts)) {
     RETURN_IF_ERROR(reporter_->Report(ToEvent(warning, done_.step())));
@@ -328,8 +236,9 @@ absl::Status RankRun::WarnBeforeStart(const objective::ZSetCounts& counts) {
 absl::Status RankRun::FixConstants() {
   std::optional<v1::Constants> computed;
   if (is_first() && !run_.has_constants()) {
-    ASSIGN_OR_RETURN(auto counts, CheckedZSets(*dataset_, *plan_, rule_));
-    ASSIGN_OR_RETURN(computed, ComputeConstants());
+    ASSIGN_OR_RETURN(auto counts,
+                     CheckedZSets(data_->dataset, data_->plan, rule_));
+    ASSIGN_OR_RETURN(computed, scoring_->ComputeConstants());
     if (objective::NeedsRewardSd(rule_))
       counts.reward_sd = computed->reward_sd();
     RETURN_IF_ERROR(WarnBeforeStart(counts));
@@ -343,36 +252,9 @@ absl::Status RankRun::FixConstants() {
   return absl::OkStatus();
 }
 
-absl::Status RankRun::ScoreHeldOutRows() {
-  if (!evaluation_.has_value()) return absl::OkStatus();
-  held_out_ = DealHeldOut(*evaluation_, flags_.rank, flags_.world_size);
-  const auto make_scorer =
-      [this]() -> absl::StatusOr<std::unique_ptr<PairScorer>> {
-    if (flags_.reward_servers.empty()) {
-      return absl::UnavailableError(absl::StrCat(
-          "eval.path needs a reward and a reference log-probability for every "
-          "row: columns of the data set, or a reward server (varalign-worker "
-          "--reward-server HOST:PORT): ",
-          run_.config().eval().path()));
-    }
-    heartbeat_->SetPhase("scoring");
-    v1::Outputs outputs;
-    outputs.set_reward(true);
-    outputs.set_logprob_sum(true);
-    return MakeScorer(std::move(outputs),
-                      run_.constants().reward_fingerprint());
-  };
-  return ScoreHeldOut(
-      evaluation_->manifest(), make_scorer,
-      [this](uint64_t done, uint64_t total) {
-        heartbeat_->SetProgress("scoring held-out rows", done, total);
-      },
-      held_out_);
-}
-
 StepContext RankRun::Context() const {
-  return {.dataset = *dataset_,
-          .plan = *plan_,
+  return {.dataset = data_->dataset,
+          .plan = data_->plan,
           .rule = rule_,
           .rank = flags_.rank,
           .world_size = flags_.world_size,
@@ -380,7 +262,7 @@ StepContext RankRun::Context() const {
 }
 
 absl::Status RankRun::MakeSource() {
-  if (score_source_ == ScoreSource::kColumns) {
+  if (data_->score_source == ScoreSource::kColumns) {
     source_ = std::make_unique<ColumnStepSource>(Context());
     return absl::OkStatus();
   }
@@ -396,7 +278,7 @@ absl::Status RankRun::MakeSource() {
                         .timeout = rpc::FromProto(scoring.timeout())},
                        clock_, departure_, metrics_.reward_client_requests));
   source_ = std::make_unique<StreamedStepSource>(
-      Context(), done_.step(), plan_->total_steps(),
+      Context(), done_.step(), data_->plan.total_steps(),
       std::max(scoring.prefetch_steps(), 1u), *weights_, clock_);
   return absl::OkStatus();
 }
@@ -409,12 +291,12 @@ absl::Status RankRun::Train() {
   TrainingLoop loop(
       {.context = Context(),
        .train = config.train(),
-       .total_steps = plan_->total_steps(),
+       .total_steps = data_->plan.total_steps(),
        .checkpoint_interval = config.checkpoint().interval_steps(),
        .evaluation_interval = config.eval().interval_steps(),
        .generation = flags_.generation,
        .held_out = std::move(held_out_),
-       .evaluates = evaluation_.has_value(),
+       .evaluates = data_->evaluation.has_value(),
        .optimum = {.is_known = rule_.response_source() ==
                                v1::Objective::RESPONSE_SOURCE_ENUMERATED,
                    .lambda_raw = run_.constants().lambda_raw()}},
@@ -434,7 +316,7 @@ absl::Status RankRun::Train() {
   LeaseKeeper leases(
       done_.step(),
       [this](uint64_t begin) {
-        return client_->LeaseSteps(begin, plan_->total_steps());
+        return client_->LeaseSteps(begin, data_->plan.total_steps());
       },
       clock_, departure_);
   return loop.Run(leases);

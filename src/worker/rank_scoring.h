@@ -1,0 +1,62 @@
+// What a rank asks the reward servers for, beside the weights of its steps:
+// who they are, the scores behind the run's constants, those of held-out rows.
+#ifndef VARALIGN_WORKER_RANK_SCORING_H_
+#define VARALIGN_WORKER_RANK_SCORING_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "varalign/v1/coordinator.pb.h"
+#include "varalign/v1/run_config.pb.h"
+#include "worker/departure.h"
+#include "worker/evaluate.h"
+#include "worker/metrics.h"
+#include "worker/pair_scorer.h"
+#include "worker/rank_data.h"
+#include "worker/rank_flags.h"
+#include "worker/rank_heartbeat.h"
+
+namespace varalign::worker {
+
+// Not thread safe; blocks. Shows its progress through the heartbeat.
+class RankScoring {
+ public:
+  // The rank's own parts; all outlive this one.
+  struct Rank {
+    const RankFlags& flags;
+    const v1::RunConfig& config;
+    const v1::Objective& rule;  // resolved
+    const RankData& data;
+    RankHeartbeat& heartbeat;
+    TrainerMetrics& metrics;
+    const base::Clock& clock;
+    const Departure& departure;
+  };
+  explicit RankScoring(const Rank& rank) : rank_(rank) {}
+
+  // First asks whether the servers have the models of the configuration.
+  // Codes as CheckServedModels, data::CheckRewardTokenizer,
+  // ConstantsFromColumns and ConstantsFromServer.
+  absl::StatusOr<v1::Constants> ComputeConstants();
+
+  // This rank's share of the rows of eval.path, with their scores; none
+  // without one. `fingerprint`: of the run's constants.
+  //   Unavailable (69)  scores are needed, and there is no reward server
+  absl::StatusOr<std::vector<HeldOutExample>> ScoreHeldOutRows(
+      const std::string& fingerprint);
+
+ private:
+  // The fingerprint of the servers; empty where the run asks none.
+  absl::StatusOr<std::string> CheckServers();
+  absl::StatusOr<std::unique_ptr<PairScorer>> MakeScorer(
+      v1::Outputs outputs, const std::string& fingerprint) const;
+
+  const Rank rank_;
+};
+
+}  // namespace varalign::worker
+
+#endif  // VARALIGN_WORKER_RANK_SCORING_H_
