@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "base/exception_boundary.h"
 #include "base/status_macros.h"
 #include "model/decoder.h"
@@ -20,7 +22,7 @@ namespace {
 
 // Tokens of the sequences that are evaluated at once; bounds memory only, since
 // scores do not depend on it.
-constexpr int64_t kBudgetTokens = 4096;
+constexpr size_t kBudgetTokens = 4096;
 constexpr int64_t kGrainRows = 8;
 
 int64_t NumTokens(const Sequence& sequence) {
@@ -52,31 +54,57 @@ absl::Status CheckSequence(const ModelConfig& config, size_t index,
   return absl::OkStatus();
 }
 
-// Sequences [begin, end) of a call.
-struct Batch {
-  size_t begin = 0;
-  size_t end = 0;
+// Sequences that share their prompt, by their indices in the call: the prompt
+// is computed once.
+struct Block {
+  std::span<const uint32_t> prompt;
+  std::vector<size_t> sequences;
 };
 
-std::vector<Batch> CutBatches(std::span<const Sequence> sequences) {
-  std::vector<Batch> batches;
-  int64_t tokens = 0;
+std::vector<Block> GroupByPrompt(std::span<const Sequence> sequences) {
+  std::vector<Block> blocks;
+  absl::flat_hash_map<absl::Span<const uint32_t>, size_t> block_of;
   for (size_t i = 0; i < sequences.size(); ++i) {
-    const int64_t more = NumTokens(sequences[i]);
-    if (batches.empty() || tokens + more > kBudgetTokens) {
-      batches.push_back({i, i});
-      tokens = 0;
+    const std::span<const uint32_t> prompt = sequences[i].prompt;
+    const auto [found, is_new] =
+        block_of.try_emplace({prompt.data(), prompt.size()}, blocks.size());
+    if (is_new) blocks.push_back({.prompt = prompt, .sequences = {}});
+    blocks[found->second].sequences.push_back(i);
+  }
+  return blocks;
+}
+
+// What is evaluated at once.
+using Batch = std::vector<Block>;
+
+std::vector<Batch> CutBatches(std::span<const Sequence> sequences) {
+  std::vector<Batch> batches(1);
+  size_t tokens = 0;
+  for (const Block& block : GroupByPrompt(sequences)) {
+    bool is_open = false;  // the last batch holds the block's prompt
+    for (const size_t i : block.sequences) {
+      size_t more = sequences[i].response.size();
+      if (!is_open) more += block.prompt.size();
+      if (tokens > 0 && tokens + more > kBudgetTokens) {
+        batches.emplace_back();
+        tokens = 0;
+        is_open = false;
+        more = block.prompt.size() + sequences[i].response.size();
+      }
+      if (!is_open) batches.back().push_back({block.prompt, {}});
+      is_open = true;
+      batches.back().back().sequences.push_back(i);
+      tokens += more;
     }
-    tokens += more;
-    batches.back().end = i + 1;
   }
   return batches;
 }
 
-// A packed batch; tokens and rows are filled up to whole tiles.
+// A packed batch: all prompts, then the responses, prompt by prompt. Tokens and
+// rows are filled up to whole tiles.
 struct Packed {
   std::vector<int64_t> tokens;
-  std::vector<int64_t> cu_seqlens = {0};
+  base::PackedLayout layout;
   std::vector<int64_t> rows;  // whose hidden states are scored
 };
 
@@ -84,26 +112,41 @@ void FillTile(std::vector<int64_t>& values) {
   while (values.size() % kTileRows != 0) values.push_back(0);
 }
 
-// `whole`: hidden states of the rows that predict response tokens; else of the
-// last token only.
+// The rows that predict response tokens, or each response's last one.
 enum class Rows { kPredictions, kLast };
 
-Packed Pack(std::span<const Sequence> sequences, Rows rows) {
+void AppendResponse(std::span<const uint32_t> response, int32_t prompt,
+                    Rows rows, Packed& packed) {
+  // The last token predicts nothing, but a reward is read there.
+  if (rows == Rows::kPredictions)
+    response = response.first(response.size() - 1);
+  const int64_t begin = packed.layout.num_rows();
+  packed.layout.Append(static_cast<int64_t>(response.size()), prompt);
+  packed.tokens.insert(packed.tokens.end(), response.begin(), response.end());
+  const int64_t end = packed.layout.num_rows();
+  if (rows == Rows::kLast) {
+    packed.rows.push_back(end - 1);
+    return;
+  }
+  const auto segment = static_cast<size_t>(prompt);
+  packed.rows.push_back(packed.layout.begin(segment) +
+                        packed.layout.length(segment) - 1);
+  for (int64_t row = begin; row < end; ++row) packed.rows.push_back(row);
+}
+
+Packed Pack(std::span<const Sequence> sequences, const Batch& batch,
+            Rows rows) {
   Packed packed;
-  for (const Sequence& sequence : sequences) {
-    const int64_t begin = packed.cu_seqlens.back();
-    const auto prompt = static_cast<int64_t>(sequence.prompt.size());
-    // The last token of a row predicts nothing, but a reward is read there.
-    const int64_t end =
-        begin + NumTokens(sequence) - (rows == Rows::kLast ? 0 : 1);
-    packed.tokens.insert(packed.tokens.end(), sequence.prompt.begin(),
-                         sequence.prompt.end());
-    packed.tokens.insert(packed.tokens.end(), sequence.response.begin(),
-                         sequence.response.end());
-    packed.tokens.resize(static_cast<size_t>(end));
-    packed.cu_seqlens.push_back(end);
-    const int64_t first = rows == Rows::kLast ? end - 1 : begin + prompt - 1;
-    for (int64_t row = first; row < end; ++row) packed.rows.push_back(row);
+  for (const Block& block : batch) {
+    packed.layout.Append(static_cast<int64_t>(block.prompt.size()));
+    packed.tokens.insert(packed.tokens.end(), block.prompt.begin(),
+                         block.prompt.end());
+  }
+  for (size_t prompt = 0; prompt < batch.size(); ++prompt) {
+    for (const size_t i : batch[prompt].sequences) {
+      AppendResponse(sequences[i].response, static_cast<int32_t>(prompt), rows,
+                     packed);
+    }
   }
   FillTile(packed.tokens);
   FillTile(packed.rows);
@@ -118,8 +161,7 @@ at::Tensor ToTensor(const std::vector<int64_t>& values) {
 }
 
 at::Tensor HiddenStates(const Parameters& parameters, const Packed& packed) {
-  return RunDecoder(parameters, ToTensor(packed.tokens),
-                    base::PackedLayout::OfSequences(packed.cu_seqlens),
+  return RunDecoder(parameters, ToTensor(packed.tokens), packed.layout,
                     ToTensor(packed.rows), TiledLinear, Recompute::kNothing);
 }
 
@@ -162,64 +204,72 @@ absl::Status NotFinite(size_t index) {
       "score is not finite, the parameters are damaged: sequence ", index));
 }
 
-absl::Status AppendLogProbs(const Parameters& parameters,
-                            std::span<const Sequence> sequences,
-                            std::vector<ResponseLogProbs>& results) {
+// Calls body(i) for the sequences of a batch in the order of its rows.
+template <typename Body>
+absl::Status ForEachSequence(const Batch& batch, const Body& body) {
+  for (const Block& block : batch) {
+    for (const size_t i : block.sequences) RETURN_IF_ERROR(body(i));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ScoreLogProbs(const Parameters& parameters,
+                           std::span<const Sequence> sequences,
+                           const Batch& batch,
+                           std::span<ResponseLogProbs> results) {
   std::vector<uint32_t> targets;
-  for (const Sequence& sequence : sequences) {
-    targets.insert(targets.end(), sequence.response.begin(),
-                   sequence.response.end());
+  for (const Block& block : batch) {
+    for (const size_t i : block.sequences) {
+      const std::span<const uint32_t> response = sequences[i].response;
+      targets.insert(targets.end(), response.begin(), response.end());
+    }
   }
   const at::Tensor hidden =
-      HiddenStates(parameters, Pack(sequences, Rows::kPredictions));
+      HiddenStates(parameters, Pack(sequences, batch, Rows::kPredictions));
   const std::vector<float> all = TargetLogProbs(parameters, hidden, targets);
   auto next = all.begin();
-  for (const Sequence& sequence : sequences) {
-    ResponseLogProbs result;
-    const auto end = next + static_cast<ptrdiff_t>(sequence.response.size());
+  return ForEachSequence(batch, [&](size_t i) {
+    ResponseLogProbs& result = results[i];
+    const auto end =
+        next + static_cast<ptrdiff_t>(sequences[i].response.size());
     result.tokens.assign(next, end);
     next = end;
     for (const float value : result.tokens) {
       result.sum += static_cast<double>(value);
     }
-    if (!std::isfinite(result.sum)) return NotFinite(results.size());
-    results.push_back(std::move(result));
-  }
-  return absl::OkStatus();
+    return std::isfinite(result.sum) ? absl::OkStatus() : NotFinite(i);
+  });
 }
 
-absl::Status AppendRewards(const Parameters& parameters,
-                           std::span<const Sequence> sequences,
-                           std::vector<double>& results) {
+absl::Status ScoreRewards(const Parameters& parameters,
+                          std::span<const Sequence> sequences,
+                          const Batch& batch, std::span<double> results) {
   const at::Tensor hidden =
-      HiddenStates(parameters, Pack(sequences, Rows::kLast));
+      HiddenStates(parameters, Pack(sequences, batch, Rows::kLast));
   const int64_t width = hidden.size(1);
-  for (size_t i = 0; i < sequences.size(); ++i) {
-    double reward = 0;
+  int64_t row = 0;
+  return ForEachSequence(batch, [&](size_t i) {
     AT_DISPATCH_FLOATING_TYPES(hidden.scalar_type(), "Rewards", [&] {
-      reward = Dot(
-          hidden.const_data_ptr<scalar_t>() + static_cast<int64_t>(i) * width,
-          parameters.score.const_data_ptr<scalar_t>(), width);
+      results[i] = Dot(hidden.const_data_ptr<scalar_t>() + row * width,
+                       parameters.score.const_data_ptr<scalar_t>(), width);
     });
-    if (!std::isfinite(reward)) return NotFinite(results.size());
-    results.push_back(reward);
-  }
-  return absl::OkStatus();
+    ++row;
+    return std::isfinite(results[i]) ? absl::OkStatus() : NotFinite(i);
+  });
 }
 
-template <typename Result, typename Append>
+template <typename Result, typename Score>
 absl::StatusOr<std::vector<Result>> ScoreAll(
     const Parameters& parameters, std::span<const Sequence> sequences,
-    const Append& append) {
+    const Score& score) {
   for (size_t i = 0; i < sequences.size(); ++i) {
     RETURN_IF_ERROR(CheckSequence(parameters.config, i, sequences[i]));
   }
   const c10::NoGradGuard no_grad;
-  std::vector<Result> results;
+  std::vector<Result> results(sequences.size());
+  if (sequences.empty()) return results;
   for (const Batch& batch : CutBatches(sequences)) {
-    RETURN_IF_ERROR(append(
-        parameters, sequences.subspan(batch.begin, batch.end - batch.begin),
-        results));
+    RETURN_IF_ERROR(score(parameters, sequences, batch, std::span(results)));
   }
   return results;
 }
@@ -233,7 +283,7 @@ absl::StatusOr<std::vector<ResponseLogProbs>> LogProbs(
         "log-probabilities need a causal language model, this is a reward "
         "model");
   }
-  return ScoreAll<ResponseLogProbs>(parameters, sequences, AppendLogProbs);
+  return ScoreAll<ResponseLogProbs>(parameters, sequences, ScoreLogProbs);
 }
 
 absl::StatusOr<std::vector<double>> Rewards(
@@ -243,7 +293,7 @@ absl::StatusOr<std::vector<double>> Rewards(
         "rewards need a sequence-classification model, this is a language "
         "model");
   }
-  return ScoreAll<double>(parameters, sequences, AppendRewards);
+  return ScoreAll<double>(parameters, sequences, ScoreRewards);
 }
 
 }  // namespace varalign::model

@@ -3,6 +3,10 @@
 // thread count, so a score has the same bits whatever else is in the call and
 // in whatever order. No gradients are recorded.
 //
+// A prompt is computed once for all its responses in a call: they stand in one
+// block (base/packed_layout.h), also a response that is alone, so that its bits
+// do not tell.
+//
 // The process fixes the thread count: at::set_num_threads once, before the
 // first score. Another count, or another type of CPU, may give other bits. Any
 // number of sequences may be in one call: they are evaluated in parts of about

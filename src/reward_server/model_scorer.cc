@@ -22,8 +22,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// model::LogProbs and Rewards run over fixed tiles of rows.
-constexpr char kDeterminism[] = "batch-invariant fixed tiles";
+// model::LogProbs and Rewards run over fixed tiles of rows, each prompt apart
+// from its responses.
+constexpr char kDeterminism[] = "batch-invariant fixed tiles, prompt blocks";
 
 class ModelScorer final : public Scorer {
  public:

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "base/file.h"
+#include "model/forward.h"
 #include "tests/model/golden_model.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/test_data.h"
@@ -169,6 +170,74 @@ TEST_P(BatchInvarianceTest, RewardsDoNotDependOnNeighbours) {
     const Sequence one[] = {rows[i].View()};
     ASSERT_OK_AND_ASSIGN(const auto alone, Rewards(parameters, one));
     EXPECT_EQ(alone[0], together[i]);
+  }
+}
+
+// Rows of which several have the same prompt, each with its own copy of it; the
+// first prompt has more responses than one internal batch holds.
+std::vector<Ids> RowsThatSharePrompts() {
+  const std::vector<Ids> prompts = RandomRows(9, 90, 21);
+  std::vector<Ids> rows = RandomRows(150, 80, 22);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const size_t prompt = i < 110 ? 0 : i % prompts.size();
+    rows[i].prompt = prompts[prompt].prompt;
+  }
+  rows[3].response.resize(1);
+  rows[140].response.resize(1);
+  std::shuffle(rows.begin(), rows.end(), std::mt19937(23));
+  return rows;
+}
+
+TEST_P(BatchInvarianceTest, ASharedPromptChangesNoBit) {
+  const Parameters policy = OddModel(Head::kCausalLm, GetParam());
+  const Parameters judge = OddModel(Head::kReward, GetParam());
+  const std::vector<Ids> rows = RowsThatSharePrompts();
+  ASSERT_OK_AND_ASSIGN(const auto together, LogProbs(policy, Views(rows)));
+  ASSERT_OK_AND_ASSIGN(const auto rewards, Rewards(judge, Views(rows)));
+  for (size_t i = 0; i < rows.size(); i += 9) {
+    const Sequence one[] = {rows[i].View()};
+    ASSERT_OK_AND_ASSIGN(const auto alone, LogProbs(policy, one));
+    ExpectSameBits(alone[0], together[i]);
+    ASSERT_OK_AND_ASSIGN(const auto reward, Rewards(judge, one));
+    EXPECT_EQ(reward[0], rewards[i]);
+  }
+}
+
+// The oracle: each row as one plain sequence through the training path.
+at::Tensor HiddenStatesAlone(const Parameters& parameters, const Ids& row) {
+  std::vector<int64_t> ids(row.prompt.begin(), row.prompt.end());
+  ids.insert(ids.end(), row.response.begin(), row.response.end());
+  const int64_t bounds[] = {0, static_cast<int64_t>(ids.size())};
+  return Forward(parameters, at::tensor(ids, at::kLong), bounds);
+}
+
+TEST_P(BatchInvarianceTest, BlocksScoreAsPlainSequencesDo) {
+  const Parameters policy = OddModel(Head::kCausalLm, GetParam());
+  const Parameters judge = OddModel(Head::kReward, GetParam());
+  const std::vector<Ids> rows = RowsThatSharePrompts();
+  ASSERT_OK_AND_ASSIGN(const auto scores, LogProbs(policy, Views(rows)));
+  ASSERT_OK_AND_ASSIGN(const auto rewards, Rewards(judge, Views(rows)));
+  for (size_t i = 0; i < rows.size(); i += 11) {
+    const auto prompt = static_cast<int64_t>(rows[i].prompt.size());
+    const auto response = static_cast<int64_t>(rows[i].response.size());
+    const at::Tensor logits = HiddenStatesAlone(policy, rows[i])
+                                  .narrow(0, prompt - 1, response)
+                                  .mm(policy.lm_head.t());
+    const at::Tensor log_probs = at::log_softmax(logits.to(at::kDouble), 1);
+    double sum = 0;
+    for (int64_t t = 0; t < response; ++t) {
+      const auto id = rows[i].response[static_cast<size_t>(t)];
+      const double expected = log_probs[t][id].item<double>();
+      sum += expected;
+      EXPECT_NEAR(scores[i].tokens[static_cast<size_t>(t)], expected,
+                  kTokenTolerance);
+    }
+    EXPECT_NEAR(scores[i].sum, sum, 1e-3);
+    const double reward =
+        HiddenStatesAlone(judge, rows[i])[prompt + response - 1]
+            .dot(judge.score.view({-1}))
+            .item<double>();
+    EXPECT_NEAR(rewards[i], reward, 1e-3);
   }
 }
 
