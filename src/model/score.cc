@@ -61,14 +61,18 @@ struct Block {
   std::vector<size_t> sequences;
 };
 
-std::vector<Block> GroupByPrompt(std::span<const Sequence> sequences) {
+std::vector<Block> GroupByPrompt(std::span<const Sequence> sequences,
+                                 PromptSharing sharing) {
   std::vector<Block> blocks;
   absl::flat_hash_map<absl::Span<const uint32_t>, size_t> block_of;
   for (size_t i = 0; i < sequences.size(); ++i) {
     const std::span<const uint32_t> prompt = sequences[i].prompt;
-    const auto [found, is_new] =
-        block_of.try_emplace({prompt.data(), prompt.size()}, blocks.size());
-    if (is_new) blocks.push_back({.prompt = prompt, .sequences = {}});
+    const auto found =
+        block_of.try_emplace({prompt.data(), prompt.size()}, blocks.size())
+            .first;
+    if (sharing == PromptSharing::kOff) found->second = blocks.size();
+    if (found->second == blocks.size())
+      blocks.push_back({.prompt = prompt, .sequences = {}});
     blocks[found->second].sequences.push_back(i);
   }
   return blocks;
@@ -77,10 +81,11 @@ std::vector<Block> GroupByPrompt(std::span<const Sequence> sequences) {
 // What is evaluated at once.
 using Batch = std::vector<Block>;
 
-std::vector<Batch> CutBatches(std::span<const Sequence> sequences) {
+std::vector<Batch> CutBatches(std::span<const Sequence> sequences,
+                              PromptSharing sharing) {
   std::vector<Batch> batches(1);
   size_t tokens = 0;
-  for (const Block& block : GroupByPrompt(sequences)) {
+  for (const Block& block : GroupByPrompt(sequences, sharing)) {
     bool is_open = false;  // the last batch holds the block's prompt
     for (const size_t i : block.sequences) {
       size_t more = sequences[i].response.size();
@@ -261,14 +266,14 @@ absl::Status ScoreRewards(const Parameters& parameters,
 template <typename Result, typename Score>
 absl::StatusOr<std::vector<Result>> ScoreAll(
     const Parameters& parameters, std::span<const Sequence> sequences,
-    const Score& score) {
+    PromptSharing sharing, const Score& score) {
   for (size_t i = 0; i < sequences.size(); ++i) {
     RETURN_IF_ERROR(CheckSequence(parameters.config, i, sequences[i]));
   }
   const c10::NoGradGuard no_grad;
   std::vector<Result> results(sequences.size());
   if (sequences.empty()) return results;
-  for (const Batch& batch : CutBatches(sequences)) {
+  for (const Batch& batch : CutBatches(sequences, sharing)) {
     RETURN_IF_ERROR(score(parameters, sequences, batch, std::span(results)));
   }
   return results;
@@ -277,23 +282,26 @@ absl::StatusOr<std::vector<Result>> ScoreAll(
 }  // namespace
 
 absl::StatusOr<std::vector<ResponseLogProbs>> LogProbs(
-    const Parameters& parameters, std::span<const Sequence> sequences) {
+    const Parameters& parameters, std::span<const Sequence> sequences,
+    PromptSharing sharing) {
   if (parameters.config.head != Head::kCausalLm) {
     return absl::InvalidArgumentError(
         "log-probabilities need a causal language model, this is a reward "
         "model");
   }
-  return ScoreAll<ResponseLogProbs>(parameters, sequences, ScoreLogProbs);
+  return ScoreAll<ResponseLogProbs>(parameters, sequences, sharing,
+                                    ScoreLogProbs);
 }
 
-absl::StatusOr<std::vector<double>> Rewards(
-    const Parameters& parameters, std::span<const Sequence> sequences) {
+absl::StatusOr<std::vector<double>> Rewards(const Parameters& parameters,
+                                            std::span<const Sequence> sequences,
+                                            PromptSharing sharing) {
   if (parameters.config.head != Head::kReward) {
     return absl::InvalidArgumentError(
         "rewards need a sequence-classification model, this is a language "
         "model");
   }
-  return ScoreAll<double>(parameters, sequences, ScoreRewards);
+  return ScoreAll<double>(parameters, sequences, sharing, ScoreRewards);
 }
 
 }  // namespace varalign::model

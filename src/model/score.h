@@ -4,8 +4,8 @@
 // in whatever order. No gradients are recorded.
 //
 // A prompt is computed once for all its responses in a call: they stand in one
-// block (base/packed_layout.h), also a response that is alone, so that its bits
-// do not tell.
+// block (base/packed_layout.h), as does a response that is alone, so that its
+// score has the same bits.
 //
 // The process fixes the thread count: at::set_num_threads once, before the
 // first score. Another count, or another type of CPU, may give other bits. Any
@@ -38,15 +38,20 @@ struct ResponseLogProbs {
   std::vector<float> tokens;  // [R]
 };
 
+// kOff computes each sequence's prompt anew; the bits are the same.
+enum class PromptSharing { kOff, kOn };
+
 // InvalidArgument: empty prompt or response, id outside the vocabulary.
 // OutOfRange: longer than the model's positions. DataLoss: a value that is not
 // finite. The message names the index of the sequence.
 absl::StatusOr<std::vector<ResponseLogProbs>> LogProbs(
-    const Parameters& parameters, std::span<const Sequence> sequences);
+    const Parameters& parameters, std::span<const Sequence> sequences,
+    PromptSharing sharing = PromptSharing::kOn);
 
 // The raw logit of the last response token. REQUIRES: head kReward.
 absl::StatusOr<std::vector<double>> Rewards(
-    const Parameters& parameters, std::span<const Sequence> sequences);
+    const Parameters& parameters, std::span<const Sequence> sequences,
+    PromptSharing sharing = PromptSharing::kOn);
 
 }  // namespace varalign::model
 
