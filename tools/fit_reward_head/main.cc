@@ -1,7 +1,8 @@
 // fit_reward_head: makes a LlamaForSequenceClassification directory from a
 // causal model and scored rows. The trunk stays as it is; the head is the ridge
-// regression of the rewards on the last token's hidden state. Every fifth
-// example is held out, and the correlation there is printed as JSON.
+// regression of the rewards on the last token's hidden state, with the rewards'
+// mean. Every fifth example is held out, and the correlation there is printed
+// as JSON.
 //
 //   varalign prepare --model TRUNK --in scored.jsonl.gz --out scored
 //   fit_reward_head --model TRUNK --data scored --out REWARD_MODEL
@@ -126,16 +127,20 @@ absl::Status ReadFeatures(const data::Dataset& dataset,
   return absl::OkStatus();
 }
 
-// argmin_w |X w - y|^2 + ridge * n * |w|^2 over centred X and y, [H].
+// argmin_w |X w - y|^2 + ridge * n * |w|^2 over centred X and y, [H], among
+// those w that predict mean y at mean X: a head has no bias that could.
 at::Tensor Ridge(const at::Tensor& hidden, const at::Tensor& rewards,
                  double ridge) {
-  const at::Tensor x = hidden - hidden.mean(0);
+  const at::Tensor center = hidden.mean(0);
+  const at::Tensor x = hidden - center;
   const at::Tensor y = rewards - rewards.mean();
   const at::Tensor gram = at::matmul(x.t(), x);
   const double strength = ridge * 1e-3 * gram.diagonal().mean().item<double>();
-  return at::linalg_solve(
-      gram + strength * at::eye(gram.size(0), gram.options()),
-      at::matmul(x.t(), y));
+  const at::Tensor both =
+      at::linalg_solve(gram + strength * at::eye(gram.size(0), gram.options()),
+                       at::stack({at::matmul(x.t(), y), center}, 1));
+  const at::Tensor free = both.select(1, 0), shift = both.select(1, 1);
+  return free + shift * (rewards.mean() - free.dot(center)) / shift.dot(center);
 }
 
 double Correlation(const at::Tensor& a, const at::Tensor& b) {
