@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "absl/status/status.h"
@@ -11,6 +12,10 @@ void RewardSdEstimator::AddPrompt(std::span<const double> rewards) {
   double prompt_mean = 0;
   for (const double r : rewards) prompt_mean += r;
   prompt_mean /= static_cast<double>(rewards.size());
+  // Rounding of the mean must not give equal rewards a spread.
+  const auto [least, most] =
+      std::minmax_element(rewards.begin(), rewards.end());
+  if (*least == *most) prompt_mean = *least;
   for (const double r : rewards) {
     within_sum_ += (r - prompt_mean) * (r - prompt_mean);
     ++count_;

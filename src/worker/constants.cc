@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/exit_code.h"
 #include "base/status_macros.h"
 #include "objective/log_weights.h"
 
@@ -17,9 +18,10 @@ absl::StatusOr<v1::Constants> MakeConstants(
     const objective::RewardSdEstimator& estimator, const v1::Objective& rule) {
   v1::Constants constants;
   if (objective::NeedsRewardSd(rule)) {
-    ASSIGN_OR_RETURN(const double sd, estimator.Sd());
-    constants.set_reward_sd(sd);
-    constants.set_lambda_raw(objective::WithRawLambda(rule, sd).lambda());
+    const absl::StatusOr<double> sd = estimator.Sd();
+    if (!sd.ok()) return base::WithExitCode(sd.status(), base::kExitBadData);
+    constants.set_reward_sd(*sd);
+    constants.set_lambda_raw(objective::WithRawLambda(rule, *sd).lambda());
   } else {
     constants.set_lambda_raw(rule.lambda());
   }

@@ -17,7 +17,8 @@ namespace varalign::worker {
 
 using Progress = std::function<void(uint64_t done, uint64_t total)>;
 
-// From the columns of the data set. FailedPrecondition: all rewards are equal.
+// From the columns of the data set. FailedPrecondition (65): all rewards
+// are equal.
 absl::StatusOr<v1::Constants> ConstantsFromColumns(const data::Dataset& dataset,
                                                    const v1::Objective& rule);
 

@@ -6,12 +6,20 @@
 #include "base/status_macros.h"
 #include "data/reward_tokenizer.h"
 #include "objective/log_weights.h"
+#include "rpc/keepalive.h"
 #include "rpc/proto_time.h"
 #include "worker/constants.h"
 #include "worker/held_out.h"
 #include "worker/served_models.h"
+#include "worker/z_set_limits.h"
 
 namespace varalign::worker {
+namespace {
+
+// Of a message, for what stands around the rows.
+constexpr uint64_t kSpareBytes = 4096;
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<PairScorer>> RankScoring::MakeScorer(
     v1::Outputs outputs, const std::string& fingerprint) const {
@@ -23,14 +31,16 @@ absl::StatusOr<std::unique_ptr<PairScorer>> RankScoring::MakeScorer(
       rank_.clock, rank_.departure, rank_.metrics.reward_client_requests);
 }
 
-absl::StatusOr<std::string> RankScoring::CheckServers() {
+absl::StatusOr<v1::ServerInfo> RankScoring::CheckServers() {
   const v1::RunConfig& config = rank_.config;
   const auto& evaluation = rank_.data.evaluation;
   const ModelUse use =
       UseOfServers(rank_.rule, rank_.data.score_source,
                    evaluation.has_value() ? &evaluation->manifest() : nullptr);
   // Who needs a server and has none is told by those who would ask it.
-  if (!use.any() || rank_.flags.reward_servers.empty()) return "";
+  if (!use.any() || rank_.flags.reward_servers.empty()) {
+    return v1::ServerInfo();
+  }
   rank_.heartbeat.SetPhase("checking the reward server");
   std::string server;
   ASSIGN_OR_RETURN(
@@ -39,32 +49,36 @@ absl::StatusOr<std::string> RankScoring::CheckServers() {
                  .timeout = rpc::FromProto(config.scoring().timeout())},
                 rank_.clock, rank_.departure, server));
   RETURN_IF_ERROR(CheckServedModels(info, server, config, use));
-  if (!use.reward) return info.fingerprint();
+  if (!use.reward) return info;
   RETURN_IF_ERROR(data::CheckRewardTokenizer(rank_.data.dataset.manifest(),
                                              config.reward().path()));
   if (evaluation.has_value()) {
     RETURN_IF_ERROR(data::CheckRewardTokenizer(evaluation->manifest(),
                                                config.reward().path()));
   }
-  return info.fingerprint();
+  return info;
 }
 
 absl::StatusOr<v1::Constants> RankScoring::ComputeConstants() {
   const RankData& data = rank_.data;
-  ASSIGN_OR_RETURN(const std::string fingerprint, CheckServers());
+  ASSIGN_OR_RETURN(const v1::ServerInfo server, CheckServers());
   if (data.score_source == ScoreSource::kColumns) {
     ASSIGN_OR_RETURN(v1::Constants constants,
                      ConstantsFromColumns(data.dataset, rank_.rule));
-    constants.set_reward_fingerprint(fingerprint);
+    constants.set_reward_fingerprint(server.fingerprint());
     return constants;
   }
+  RETURN_IF_ERROR(
+      CheckZSetsFit(data.dataset, data.plan, rank_.rule,
+                    {.max_bytes = rpc::kScoreMessageBytes - kSpareBytes,
+                     .max_pairs = server.max_pairs()}));
   rank_.heartbeat.SetPhase("scoring");
   v1::Outputs outputs;
   outputs.set_reward(objective::NeedsRewards(rank_.rule));
   outputs.set_logprob_sum(data.score_source == ScoreSource::kBefore &&
                           objective::NeedsLogProbs(rank_.rule));
   ASSIGN_OR_RETURN(const auto scorer,
-                   MakeScorer(std::move(outputs), fingerprint));
+                   MakeScorer(std::move(outputs), server.fingerprint()));
   return ConstantsFromServer(data.dataset, rank_.rule, data.score_source,
                              *scorer, [this](uint64_t done, uint64_t total) {
                                rank_.heartbeat.SetProgress("scoring rows", done,

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "varalign/v1/coordinator.pb.h"
+#include "varalign/v1/reward.pb.h"
 #include "varalign/v1/run_config.pb.h"
 #include "worker/departure.h"
 #include "worker/evaluate.h"
@@ -38,7 +39,7 @@ class RankScoring {
   explicit RankScoring(const Rank& rank) : rank_(rank) {}
 
   // First asks whether the servers have the models of the configuration.
-  // Codes as CheckServedModels, data::CheckRewardTokenizer,
+  // Codes as CheckServedModels, data::CheckRewardTokenizer, CheckZSetsFit,
   // ConstantsFromColumns and ConstantsFromServer.
   absl::StatusOr<v1::Constants> ComputeConstants();
 
@@ -49,8 +50,8 @@ class RankScoring {
       const std::string& fingerprint);
 
  private:
-  // The fingerprint of the servers; empty where the run asks none.
-  absl::StatusOr<std::string> CheckServers();
+  // What the servers say of themselves; nothing where the run asks none.
+  absl::StatusOr<v1::ServerInfo> CheckServers();
   absl::StatusOr<std::unique_ptr<PairScorer>> MakeScorer(
       v1::Outputs outputs, const std::string& fingerprint) const;
 

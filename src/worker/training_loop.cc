@@ -166,8 +166,8 @@ absl::Status TrainingLoop::Count(const StepOutcome& outcome,
       absl::FailedPreconditionError(
           absl::StrCat("gradients were not finite in ", kMaxSkippedInARow,
                        " steps in a row, the last was step ", done_.step() - 1,
-                       "; resume from the newest checkpoint with a smaller "
-                       "train.learning_rate")),
+                       "; start a new run with a smaller train.learning_rate, "
+                       "from model.path: the newest checkpoint's model")),
       base::kExitStopped);
 }
 

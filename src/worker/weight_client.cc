@@ -20,18 +20,23 @@ absl::StatusOr<std::unique_ptr<WeightClient>> WeightClient::Create(
   std::unique_ptr<WeightClient> client(
       new WeightClient(std::move(options), clock, departure, requests));
   for (size_t i = 0; i < client->options_.servers.size(); ++i) {
-    ASSIGN_OR_RETURN(auto lane,
-                     WeightLane::Start(
-                         {.server = client->options_.servers[i],
-                          .open = client->options_.open,
-                          .seed = i},
-                         [client = client.get()](uint64_t ticket, auto answer) {
-                           client->Answer(ticket, std::move(answer));
-                         },
-                         [client = client.get(), i](auto& jobs) {
-                           return client->MoveOn(i, jobs);
-                         },
-                         clock));
+    ASSIGN_OR_RETURN(
+        auto lane,
+        WeightLane::Start(
+            {.server = client->options_.servers[i],
+             .open = client->options_.open,
+             .seed = i},
+            {.on_answer =
+                 [client = client.get()](uint64_t ticket, auto answer) {
+                   client->Answer(ticket, std::move(answer));
+                 },
+             .on_lost = [client = client.get(),
+                         i](auto& jobs) { return client->MoveOn(i, jobs); },
+             .give_up_at =
+                 [client = client.get()](uint64_t ticket) {
+                   return client->GiveUpAt(ticket);
+                 }},
+            clock));
     client->lanes_.push_back(std::move(lane));
   }
   return client;
@@ -52,9 +57,7 @@ WeightClient::~WeightClient() {
 }
 
 uint64_t WeightClient::Send(v1::Group group, uint64_t tokens, uint64_t hash) {
-  WeightJob job{.group = std::move(group),
-                .tokens = tokens,
-                .give_up_at = clock_.MonotonicNow() + options_.timeout};
+  WeightJob job{.group = std::move(group), .tokens = tokens};
   {
     absl::MutexLock lock(&mutex_);
     job.ticket = ++last_ticket_;
@@ -81,10 +84,18 @@ bool WeightClient::MoveOn(size_t from, std::map<uint64_t, WeightJob>& jobs) {
   return true;
 }
 
+absl::Duration WeightClient::GiveUpAt(uint64_t ticket) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = awaited_.find(ticket);
+  return found == awaited_.end() ? absl::InfiniteDuration() : found->second;
+}
+
 absl::StatusOr<v1::GroupWeights> WeightClient::Await(uint64_t ticket) {
-  // The lanes give up at the timeout; the rest is for a server that hangs.
-  const absl::Duration deadline =
-      clock_.MonotonicNow() + options_.timeout + kLaneGrace;
+  const absl::Duration give_up_at = clock_.MonotonicNow() + options_.timeout;
+  {
+    absl::MutexLock lock(&mutex_);
+    awaited_[ticket] = give_up_at;
+  }
   while (true) {
     RETURN_IF_ERROR(departure_.status());
     absl::MutexLock lock(&mutex_);
@@ -92,9 +103,11 @@ absl::StatusOr<v1::GroupWeights> WeightClient::Await(uint64_t ticket) {
       return answers_.contains(ticket);
     };
     if (mutex_.AwaitWithTimeout(absl::Condition(&there), kPoll)) {
+      awaited_.erase(ticket);
       return std::move(answers_.extract(ticket).mapped());
     }
-    if (clock_.MonotonicNow() > deadline) {
+    // The lanes give up at the timeout; the rest is for a server that hangs.
+    if (clock_.MonotonicNow() > give_up_at + kLaneGrace) {
       return absl::DeadlineExceededError(
           absl::StrCat("weights did not arrive within scoring.timeout, ",
                        absl::FormatDuration(options_.timeout)));

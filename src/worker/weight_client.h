@@ -28,7 +28,8 @@ class WeightClient {
   struct Options {
     std::vector<std::string> servers;  // HOST:PORT, at least one
     v1::Open open;
-    // From Send to the answer.
+    // From Await to the answer: sets that are sent ahead wait for those before
+    // them, however long those take.
     absl::Duration timeout = absl::Minutes(10);
   };
 
@@ -56,6 +57,7 @@ class WeightClient {
 
   void Answer(uint64_t ticket, absl::StatusOr<v1::GroupWeights> answer);
   bool MoveOn(size_t from, std::map<uint64_t, WeightJob>& jobs);
+  absl::Duration GiveUpAt(uint64_t ticket);
 
   const Options options_;
   const base::Clock& clock_;
@@ -66,8 +68,10 @@ class WeightClient {
   uint64_t last_ticket_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<uint64_t, absl::StatusOr<v1::GroupWeights>> answers_
       ABSL_GUARDED_BY(mutex_);
+  // Tickets that are awaited, until when.
+  std::map<uint64_t, absl::Duration> awaited_ ABSL_GUARDED_BY(mutex_);
 
-  // Set before any of them has a job; their threads call Answer and MoveOn.
+  // Set before any of them has a job; their threads call the three above.
   std::vector<std::unique_ptr<WeightLane>> lanes_;
 };
 

@@ -31,21 +31,19 @@ bool MaySucceedLater(const absl::Status& status) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<WeightLane>> WeightLane::Start(
-    Options options, OnAnswer on_answer, OnLost on_lost,
-    const base::Clock& clock) {
+    Options options, Callbacks callbacks, const base::Clock& clock) {
   ASSIGN_OR_RETURN(const auto channel,
                    rpc::MakeChannel(options.server, rpc::kScoreChannel));
-  return std::unique_ptr<WeightLane>(new WeightLane(
-      std::move(options), std::move(on_answer), std::move(on_lost), clock,
-      v1::ScoringService::NewStub(channel)));
+  return std::unique_ptr<WeightLane>(
+      new WeightLane(std::move(options), std::move(callbacks), clock,
+                     v1::ScoringService::NewStub(channel)));
 }
 
-WeightLane::WeightLane(Options options, OnAnswer on_answer, OnLost on_lost,
+WeightLane::WeightLane(Options options, Callbacks callbacks,
                        const base::Clock& clock,
                        std::unique_ptr<v1::ScoringService::Stub> stub)
     : options_(std::move(options)),
-      on_answer_(std::move(on_answer)),
-      on_lost_(std::move(on_lost)),
+      callbacks_(std::move(callbacks)),
       clock_(clock),
       stub_(std::move(stub)),
       thread_([this] { Run(); }) {}
@@ -139,7 +137,7 @@ void WeightLane::Run() {
 absl::Duration WeightLane::TimeLeft() const {
   absl::Duration first = absl::InfiniteDuration();
   for (const auto& [ticket, job] : waiting_) {
-    first = std::min(first, job.give_up_at);
+    first = std::min(first, callbacks_.give_up_at(ticket));
   }
   return first - clock_.MonotonicNow();
 }
@@ -151,7 +149,7 @@ void WeightLane::MoveOn() {
     jobs.swap(waiting_);
     not_before_.clear();
   }
-  if (jobs.empty() || on_lost_(jobs)) return;
+  if (jobs.empty() || callbacks_.on_lost(jobs)) return;
   absl::MutexLock lock(&mutex_);
   waiting_.merge(jobs);
 }
@@ -219,8 +217,11 @@ void WeightLane::WriteJobs(Stream& stream) {
       WeightJob& job = node.mapped();
       *request.mutable_group() = job.group;
       request.mutable_group()->set_group_id(++last_group_id_);
-      *request.mutable_group()->mutable_time_left() =
-          rpc::ToProto(job.give_up_at - clock_.MonotonicNow());
+      const absl::Duration give_up_at = callbacks_.give_up_at(*ticket);
+      if (give_up_at < absl::InfiniteDuration()) {
+        *request.mutable_group()->mutable_time_left() =
+            rpc::ToProto(give_up_at - clock_.MonotonicNow());
+      }
       tokens_under_way_ += job.tokens;
       under_way_.emplace(last_group_id_, std::move(job));
     }
@@ -249,7 +250,7 @@ void WeightLane::Take(const v1::WeightResponse& response) {
     tokens_under_way_ -= found->second.tokens;
     under_way_.erase(found);
   }
-  on_answer_(ticket, response.weights());
+  callbacks_.on_answer(ticket, response.weights());
 }
 
 void WeightLane::TakeError(const v1::GroupError& error) {
@@ -265,14 +266,14 @@ void WeightLane::TakeError(const v1::GroupError& error) {
     ticket = job.ticket;
     tokens_under_way_ -= job.tokens;
     const absl::Duration now = clock_.MonotonicNow();
-    if (MaySucceedLater(status) && now < job.give_up_at) {
+    if (MaySucceedLater(status) && now < callbacks_.give_up_at(ticket)) {
       not_before_[ticket] =
           now + rpc::BackoffDelay(kReconnect, ++job.attempts, ticket);
       waiting_.emplace(ticket, std::move(job));
       return;
     }
   }
-  on_answer_(ticket, status);
+  callbacks_.on_answer(ticket, status);
 }
 
 void WeightLane::FailLate() {
@@ -281,7 +282,7 @@ void WeightLane::FailLate() {
     absl::MutexLock lock(&mutex_);
     const absl::Duration now = clock_.MonotonicNow();
     for (auto job = waiting_.begin(); job != waiting_.end();) {
-      if (job->second.give_up_at > now) {
+      if (callbacks_.give_up_at(job->first) > now) {
         ++job;
         continue;
       }
@@ -290,9 +291,9 @@ void WeightLane::FailLate() {
     }
   }
   for (const uint64_t ticket : late) {
-    on_answer_(ticket,
-               absl::UnavailableError(absl::StrCat(
-                   "reward server does not answer: ", options_.server)));
+    callbacks_.on_answer(
+        ticket, absl::UnavailableError(absl::StrCat(
+                    "reward server does not answer: ", options_.server)));
   }
 }
 
@@ -303,10 +304,10 @@ void WeightLane::FailAll(const absl::Status& status) {
     jobs.swap(waiting_);
   }
   for (const auto& [ticket, job] : jobs) {
-    on_answer_(ticket,
-               absl::Status(status.code(),
-                            absl::StrCat("reward server ", options_.server,
-                                         ": ", status.message())));
+    callbacks_.on_answer(
+        ticket, absl::Status(status.code(),
+                             absl::StrCat("reward server ", options_.server,
+                                          ": ", status.message())));
   }
 }
 

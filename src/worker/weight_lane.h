@@ -29,7 +29,6 @@ struct WeightJob {
   uint64_t ticket = 0;
   v1::Group group;  // without id and deadline
   uint64_t tokens = 0;
-  absl::Duration give_up_at;  // monotonic
   int attempts = 0;
 };
 
@@ -50,11 +49,18 @@ class WeightLane {
   // The server is lost: the unanswered jobs, to be sent elsewhere. Returns
   // false to leave them here.
   using OnLost = std::function<bool(std::map<uint64_t, WeightJob>& jobs)>;
+  // When nobody will want the answer any more, on the monotonic clock;
+  // InfiniteDuration while that is not known. Called under the lane's lock.
+  using GiveUpAt = std::function<absl::Duration(uint64_t ticket)>;
+  struct Callbacks {
+    OnAnswer on_answer;
+    OnLost on_lost;
+    GiveUpAt give_up_at;
+  };
 
   // `clock` outlives the lane. InvalidArgument: no address.
   static absl::StatusOr<std::unique_ptr<WeightLane>> Start(
-      Options options, OnAnswer on_answer, OnLost on_lost,
-      const base::Clock& clock);
+      Options options, Callbacks callbacks, const base::Clock& clock);
   WeightLane(const WeightLane&) = delete;
   ~WeightLane();
 
@@ -69,8 +75,7 @@ class WeightLane {
   using Stream =
       grpc::ClientReaderWriter<v1::WeightRequest, v1::WeightResponse>;
 
-  WeightLane(Options options, OnAnswer on_answer, OnLost on_lost,
-             const base::Clock& clock,
+  WeightLane(Options options, Callbacks callbacks, const base::Clock& clock,
              std::unique_ptr<v1::ScoringService::Stub> stub);
 
   void Run();
@@ -96,8 +101,7 @@ class WeightLane {
   void FailAll(const absl::Status& status);
 
   const Options options_;
-  const OnAnswer on_answer_;
-  const OnLost on_lost_;
+  const Callbacks callbacks_;
   const base::Clock& clock_;
   const std::unique_ptr<v1::ScoringService::Stub> stub_;
 

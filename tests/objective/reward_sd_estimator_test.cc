@@ -34,7 +34,10 @@ TEST(RewardSdEstimatorTest, KeepsItsDigitsFarFromZero) {
 }
 
 TEST(RewardSdEstimatorTest, NoSpreadIsAnErrorWithARemedy) {
-  for (const auto& prompts : {std::vector<Vector>{}, {{1}}, {{2, 2}, {5, 5}}}) {
+  for (const auto& prompts : {std::vector<Vector>{},
+                              {{1}},
+                              {{2, 2}, {5, 5}},
+                              {{0.1, 0.1, 0.1}, {-0.7, -0.7, -0.7}}}) {
     EXPECT_THAT(Fed(prompts).Sd(),
                 StatusIs(absl::StatusCode::kFailedPrecondition,
                          HasSubstr("lambda_unit: raw")));

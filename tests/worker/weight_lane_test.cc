@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "base/clock.h"
 #include "telemetry/metrics.h"
 #include "tests/testing/loopback_server.h"
@@ -125,11 +126,20 @@ TEST_F(WeightLaneTest, EachTicketHasItsOwnAnswer) {
 }
 
 // The server's clock is another one: what is sent is a duration.
-TEST_F(WeightLaneTest, AGroupCarriesTheTimeThatItHasLeft) {
+TEST_F(WeightLaneTest, AnAwaitedGroupCarriesTheTimeThatItHasLeft) {
   v1::Group seen;
   FakeScoring scoring([&seen](ServerStream& stream, int) {
     Open(stream);
-    AnswerOne(stream, &seen);
+    v1::WeightRequest request;
+    stream.Read(&request);
+    // Sent before it was awaited: once more, then.
+    if (!request.group().has_time_left()) {
+      return grpc::Status(grpc::StatusCode::UNAVAILABLE, "once more");
+    }
+    seen = request.group();
+    v1::WeightResponse response;
+    response.mutable_weights()->set_group_id(seen.group_id());
+    stream.Write(response);
     AnswerAll(stream);
     return grpc::Status::OK;
   });
@@ -138,6 +148,26 @@ TEST_F(WeightLaneTest, AGroupCarriesTheTimeThatItHasLeft) {
   EXPECT_OK(client->Await(client->Send(GroupWithMark(1), 1, 0)));
   EXPECT_GT(seen.time_left().seconds(), 20);
   EXPECT_LE(seen.time_left().seconds(), 90);
+}
+
+// However slow the server: a group that is sent ahead waits for those before.
+TEST_F(WeightLaneTest, AGroupThatNobodyAwaitsHasNoDeadline) {
+  absl::Notification sent;
+  v1::Group seen;
+  FakeScoring scoring([&](ServerStream& stream, int) {
+    Open(stream);
+    AnswerOne(stream, &seen);
+    sent.Notify();
+    AnswerAll(stream);
+    return grpc::Status::OK;
+  });
+  LoopbackServer server({&scoring});
+  const auto client = Connect({server.address()}, absl::ZeroDuration());
+  const uint64_t ticket = client->Send(GroupWithMark(7), 1, 0);
+  ASSERT_TRUE(sent.WaitForNotificationWithTimeout(absl::Minutes(1)));
+  EXPECT_FALSE(seen.has_time_left());
+  ASSERT_OK_AND_ASSIGN(const v1::GroupWeights answer, client->Await(ticket));
+  EXPECT_EQ(answer.log_z(), 7);
 }
 
 TEST_F(WeightLaneTest, WhatALostStreamLeftUnansweredIsSentAgain) {
