@@ -1,7 +1,9 @@
 #include "worker/run_dataset.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +17,23 @@ namespace varalign::worker {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Directories for temporary files are everybody's: another user could have made
+// this one, and put shards there together with their manifest.
+absl::Status TakeCache(const fs::path& cache) {
+  mkdir(cache.c_str(), S_IRWXU);
+  struct stat found = {};
+  if (lstat(cache.c_str(), &found) != 0) {
+    return base::ErrnoStatus(errno, "mkdir", cache);
+  }
+  const bool is_ours = S_ISDIR(found.st_mode) && found.st_uid == geteuid() &&
+                       (found.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+  if (is_ours) return absl::OkStatus();
+  return absl::PermissionDeniedError(absl::StrCat(
+      "the cache of data sets must be a directory of the user's own, writable "
+      "by nobody else; remove it, or set TMPDIR: ",
+      cache.string()));
+}
 
 // Several ranks of a host may fetch the same file: each under a name of its
 // own, the last rename wins and changes nothing.
@@ -30,7 +49,7 @@ absl::Status FetchInto(const std::string& file, const fs::path& target,
 
 absl::StatusOr<fs::path> Fetch(const std::string& prefix, const fs::path& cache,
                                CoordinatorClient& client) {
-  RETURN_IF_ERROR(base::CreateDirectories(cache));
+  RETURN_IF_ERROR(TakeCache(cache));
   // The manifest's checksum names the directory.
   const fs::path manifest = cache / absl::StrCat("manifest.", getpid());
   std::error_code ignored;

@@ -12,10 +12,12 @@
 namespace varalign::worker {
 
 // Opens `path`, or, where this host does not see it, fetches it from the
-// coordinator into `cache`, a directory of this host that later runs use again.
-// `prefix` is "" for the training data and "eval/" for the held-out data.
+// coordinator into `cache`, a directory of this host that later runs use again
+// and that is made where it is not there. `prefix` is "" for the training data
+// and "eval/" for the held-out data.
 //
-//   DataLoss  a file is damaged
+//   DataLoss           a file is damaged
+//   PermissionDenied   `cache` is not this user's alone
 absl::StatusOr<data::Dataset> OpenRunDataset(const std::filesystem::path& path,
                                              const std::string& prefix,
                                              const std::filesystem::path& cache,
