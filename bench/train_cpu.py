@@ -3,7 +3,8 @@
 
     bench/train_cpu.py --model DIR --data DATASET --peer-python PYTHON
 
-PYTHON is an interpreter with torch and transformers. A round runs the rate of
+PYTHON is an interpreter with torch and transformers, with --trl also TRL, whose
+trainers are peers then. A round runs the rate of
 matrix products, our step with shared prompts, our step without, and each peer.
 Each peer first tries its micro-batch sizes for two steps and keeps the fastest.
 
@@ -79,9 +80,13 @@ class Peer:
 def peers(arguments, batches):
     common = ["--model", arguments.model, "--threads", arguments.threads,
               "--batches", batches]
-    return [Peer(name, [arguments.peer_python, PEERS / f"{name}.py", *common],
+    programs = {"transformers_loop": ["transformers_loop.py"]}
+    if arguments.trl:
+        programs |= {f"trl_{trainer}": ["trl_loop.py", "--trainer", trainer]
+                     for trainer in ("sft_packed", "sft_padding_free", "dpo")}
+    return [Peer(name, [arguments.peer_python, PEERS / program, *flags, *common],
                  arguments.peer_micro_batch_tokens)
-            for name in ("transformers_loop",)]
+            for name, (program, *flags) in programs.items()]
 
 
 def our_summary(runs, gemm_rates):
@@ -101,6 +106,7 @@ def main():
     parser.add_argument("--model", required=True)
     parser.add_argument("--data", required=True)
     parser.add_argument("--peer-python", required=True)
+    parser.add_argument("--trl", action="store_true")
     parser.add_argument("--build", default=ROOT / "build")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=6)
