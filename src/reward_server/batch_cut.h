@@ -13,13 +13,16 @@ namespace varalign::reward_server {
 
 struct QueuedWork {
   ModelKind kind = ModelKind::kReward;
-  uint64_t tokens = 0;  // prompt and response of one pair
+  uint64_t prompt = 0;  // equal for pairs whose prompts are equal
+  uint64_t prompt_tokens = 0;
+  uint64_t response_tokens = 0;
 };
 
 // Positions in `queue`, ascending, of the next batch. One model runs at a time:
-// that of the pair that has waited longest. Its pairs are taken in their order
-// while they fit `max_tokens`; the first is taken whatever its size, and no
-// pair overtakes one of the same model that did not fit. Empty queue: empty.
+// that of the pair that has waited longest, and that pair is taken whatever its
+// size. A prompt is computed once for all its responses, so those of a pair's
+// prompt come along with it; prompts come in the order of their first pairs,
+// until one pair does not fit `max_tokens`. Empty queue: empty.
 std::vector<size_t> CutBatch(std::span<const QueuedWork> queue,
                              uint64_t max_tokens);
 

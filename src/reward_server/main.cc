@@ -42,7 +42,7 @@ void AddScoringFlags(CLI::App& app, Flags& flags) {
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   app.add_option("--max-batch-tokens", scheduler.max_batch_tokens,
-                 "tokens that run at once")
+                 "tokens that run at once; prompts count once")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   app.add_option("--store-bytes", scheduler.store_bytes,

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "reward_server/batch_cut.h"
 
 namespace varalign::reward_server {
@@ -241,7 +243,10 @@ void Scheduler::AddWork(const JobPtr& job, ModelKind kind, size_t pair) {
   work->kind = kind;
   work->pairs = job->pairs_;
   work->pair = pair;
-  work->tokens = work->Tokens().num_tokens();
+  const TokenPair tokens = work->Tokens();
+  work->tokens = tokens.num_tokens();
+  work->prompt_hash = absl::HashOf(
+      absl::Span<const uint32_t>(tokens.prompt.data(), tokens.prompt.size()));
   work->key = Keys(*job, kind)[pair];
   work->shared = kind == ModelKind::kReward || !job->wanted_.token_logprobs;
   work->queued_at = clock_.MonotonicNow();
@@ -315,7 +320,11 @@ void Scheduler::EndLateJobs(EndedJobs& ended) {
 Batch Scheduler::TakeBatch() {
   std::vector<QueuedWork> view;
   view.reserve(queue_.size());
-  for (const auto& work : queue_) view.push_back({work->kind, work->tokens});
+  for (const auto& work : queue_) {
+    const TokenPair tokens = work->Tokens();
+    view.push_back({work->kind, work->prompt_hash, tokens.prompt.size(),
+                    tokens.response.size()});
+  }
   Batch batch;
   batch.kind = view.front().kind;
   for (const size_t i : CutBatch(view, options_.max_batch_tokens)) {

@@ -37,17 +37,18 @@ namespace varalign::reward_server {
 
 struct SchedulerOptions {
   uint64_t max_inflight_tokens = 262144;
-  uint64_t max_batch_tokens = 8192;
+  uint64_t max_batch_tokens = 8192;  // a prompt counts once a batch
   uint64_t store_bytes = uint64_t{1} << 30;
 };
 
-// One number to compute: one pair, one model. All but the first four fields are
+// One number to compute: one pair, one model. All but the first five fields are
 // guarded by the scheduler's mutex.
 struct ScoreWork {
   ModelKind kind = ModelKind::kReward;
   std::shared_ptr<const PairSet> pairs;
   size_t pair = 0;
   uint64_t tokens = 0;
+  uint64_t prompt_hash = 0;  // of the prompt's ids
 
   ScoreKey key;
   bool shared = true;  // others may join; false: per-token values wanted
