@@ -20,18 +20,13 @@ constexpr absl::Duration kCallTimeout = absl::Seconds(30);
 // A stream is renewed now and then, so that no wait is without a deadline.
 constexpr absl::Duration kStreamTimeout = absl::Hours(1);
 
-bool EndsRun(const v1::RunEvent& event) {
-  return event.has_state() && HasEnded(event.state().to());
-}
-
 bool IsWorthAnotherStream(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
 }
 
 // What one stream brought.
 struct StreamOutcome {
-  absl::Status status;
-  bool run_ended = false;
+  absl::Status status;  // ok: the run has ended
   bool progressed = false;
 };
 
@@ -49,7 +44,6 @@ StreamOutcome ReadStream(
   while (reader->Read(&event)) {
     outcome.progressed = true;
     if (event.number() > 0) last_event = event.number();
-    outcome.run_ended = outcome.run_ended || EndsRun(event);
     on_event(event);
   }
   outcome.status = rpc::FromGrpc(reader->Finish());
@@ -143,8 +137,9 @@ absl::Status RunServiceClient::Watch(
   while (true) {
     const StreamOutcome outcome =
         ReadStream(*stub_, run_id, last_event, on_event);
-    if (outcome.run_ended) return absl::OkStatus();
-    if (!outcome.status.ok() && !IsWorthAnotherStream(outcome.status)) {
+    // The end of an earlier attempt is an event among others.
+    if (outcome.status.ok()) return absl::OkStatus();
+    if (!IsWorthAnotherStream(outcome.status)) {
       return Explain(outcome.status);
     }
     if (outcome.progressed) retrier.Reset();
