@@ -9,8 +9,10 @@
 #include <string>
 #include <string_view>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "base/status_macros.h"
 
 struct sqlite3;
@@ -59,7 +61,10 @@ class DatabaseStatement {
   sqlite3_stmt* const statement_;
 };
 
-// Serialises itself; errors as in run_database.h.
+// Serialises itself; errors as in run_database.h. One query at a time, from its
+// first row to its last: SQLite keeps a connection on the snapshot of its
+// oldest unfinished query, so one that began beside it would miss newer
+// commits.
 class DatabaseConnection {
  public:
   static absl::StatusOr<std::unique_ptr<DatabaseConnection>> Open(
@@ -71,10 +76,12 @@ class DatabaseConnection {
   // One or more statements without arguments or results.
   absl::Status Execute(const std::string& sql) const;
 
-  // One statement; calls take_row(DatabaseRow) for each result.
+  // One statement; calls take_row(DatabaseRow) for each result, which asks
+  // nothing of this connection.
   template <typename TakeRow, typename... Arguments>
   absl::Status Query(const std::string& sql, TakeRow&& take_row,
                      const Arguments&... arguments) const {
+    absl::MutexLock lock(&mutex_);  // outlives the statement
     ASSIGN_OR_RETURN(const std::unique_ptr<DatabaseStatement> statement,
                      Prepare(sql));
     int index = 0;
@@ -98,12 +105,14 @@ class DatabaseConnection {
       : path_(path) {}
 
   absl::StatusOr<std::unique_ptr<DatabaseStatement>> Prepare(
-      const std::string& sql) const;
-  absl::StatusOr<bool> Step(const DatabaseStatement& statement) const;
+      const std::string& sql) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<bool> Step(const DatabaseStatement& statement) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Error(int result, std::string_view operation) const;
 
   const std::filesystem::path path_;
-  sqlite3* handle_ = nullptr;
+  mutable absl::Mutex mutex_;
+  sqlite3* handle_ ABSL_PT_GUARDED_BY(mutex_) = nullptr;
 };
 
 }  // namespace varalign::coordinator

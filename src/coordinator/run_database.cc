@@ -109,8 +109,8 @@ absl::StatusOr<std::unique_ptr<DatabaseConnection>> DatabaseConnection::Open(
     const std::filesystem::path& path) {
   auto connection =
       std::unique_ptr<DatabaseConnection>(new DatabaseConnection(path));
-  const int flags =
-      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX;
+  const int flags =  // no mutex but ours
+      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   const int result =
       sqlite3_open_v2(path.c_str(), &connection->handle_, flags, nullptr);
   if (result != SQLITE_OK) return connection->Error(result, "open");
@@ -124,6 +124,7 @@ absl::StatusOr<std::unique_ptr<DatabaseConnection>> DatabaseConnection::Open(
 DatabaseConnection::~DatabaseConnection() { sqlite3_close(handle_); }
 
 absl::Status DatabaseConnection::Execute(const std::string& sql) const {
+  absl::MutexLock lock(&mutex_);
   const int result =
       sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr);
   return result == SQLITE_OK ? absl::OkStatus() : Error(result, "execute");
