@@ -8,9 +8,10 @@
 
 namespace varalign::coordinator {
 
-CommitQueue::CommitQueue(RunDatabase& database,
+CommitQueue::CommitQueue(RunDatabase& database, const base::Clock& clock,
                          std::function<void(const Changes&)> on_durable)
     : database_(database),
+      clock_(clock),
       on_durable_(std::move(on_durable)),
       thread_([this] { Run(); }) {}
 
@@ -25,6 +26,7 @@ CommitQueue::~CommitQueue() {
 uint64_t CommitQueue::Enqueue(Changes changes) {
   absl::MutexLock lock(&mutex_);
   if (changes.empty() || !failure_.ok()) return last_ticket_;
+  if (!queued_since_) queued_since_ = clock_.MonotonicNow();
   std::move(changes.begin(), changes.end(), std::back_inserter(queued_));
   return ++last_ticket_;
 }
@@ -43,6 +45,12 @@ absl::Status CommitQueue::AwaitDurable(uint64_t ticket,
   return failure_;
 }
 
+absl::Duration CommitQueue::Delay() const {
+  absl::MutexLock lock(&mutex_);
+  const auto& since = writing_since_ ? writing_since_ : queued_since_;
+  return since ? clock_.MonotonicNow() - *since : absl::ZeroDuration();
+}
+
 absl::Status CommitQueue::health() const {
   absl::MutexLock lock(&mutex_);
   return failure_;
@@ -57,11 +65,13 @@ void CommitQueue::Run() {
       mutex_.Await(absl::Condition(this, &CommitQueue::HasWork));
       if (queued_.empty()) return;
       batch = std::exchange(queued_, Changes{});
+      writing_since_ = std::exchange(queued_since_, std::nullopt);
       ticket = last_ticket_;
     }
     const absl::Status status = database_.Apply(batch);
     if (status.ok()) on_durable_(batch);
     absl::MutexLock lock(&mutex_);
+    writing_since_.reset();
     if (!status.ok()) {
       failure_ = absl::UnavailableError(absl::StrCat(
           "the coordinator cannot write its state and has stopped: ",

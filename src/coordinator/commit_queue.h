@@ -6,12 +6,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "base/clock.h"
 #include "coordinator/changes.h"
 #include "coordinator/run_database.h"
 
@@ -21,9 +23,9 @@ namespace varalign::coordinator {
 // is unknown: everything is refused from then on.
 class CommitQueue {
  public:
-  // `database` outlives the queue. `on_durable` is called on the queue's thread
-  // after each commit, before those who wait for it go on.
-  CommitQueue(RunDatabase& database,
+  // The references outlive the queue. `on_durable` is called on the queue's
+  // thread after each commit, before those who wait for it go on.
+  CommitQueue(RunDatabase& database, const base::Clock& clock,
               std::function<void(const Changes&)> on_durable);
   CommitQueue(const CommitQueue&) = delete;
   CommitQueue& operator=(const CommitQueue&) = delete;
@@ -39,6 +41,10 @@ class CommitQueue {
   // failed, or `timeout` passed.
   absl::Status AwaitDurable(uint64_t ticket, absl::Duration timeout);
 
+  // For how long the oldest change that is not durable yet has waited; zero
+  // where there is none.
+  absl::Duration Delay() const;
+
   // Not ok once a commit has failed.
   absl::Status health() const;
 
@@ -49,10 +55,14 @@ class CommitQueue {
   }
 
   RunDatabase& database_;
+  const base::Clock& clock_;
   const std::function<void(const Changes&)> on_durable_;
 
   mutable absl::Mutex mutex_;
   Changes queued_ ABSL_GUARDED_BY(mutex_);
+  // When the oldest of `queued_`, and of what is being written, was queued.
+  std::optional<absl::Duration> queued_since_ ABSL_GUARDED_BY(mutex_);
+  std::optional<absl::Duration> writing_since_ ABSL_GUARDED_BY(mutex_);
   uint64_t last_ticket_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t durable_ticket_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);

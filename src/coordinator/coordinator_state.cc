@@ -66,19 +66,20 @@ absl::Duration CoordinatorState::LeasesEnd(const RunRecord& record,
              : now.monotonic + record.lease_validity;
 }
 
-void CoordinatorState::Tick(const Now& now) {
-  if (now.monotonic - last_tick_ > rules_.sleep_limit) {
-    // Nobody could be heard while this process did not run.
-    pool_.ForgiveSilence(now.monotonic);
-    if (group_) {
-      for (Member& member : group_->members) {
-        member.rank_heard = std::max(member.rank_heard, now.monotonic);
-        member.slot_heard = std::max(member.slot_heard, now.monotonic);
-        member.rank_gone.reset();
-        member.slot_gone.reset();
-      }
-    }
+void CoordinatorState::ForgiveSilence(const Now& now) {
+  pool_.ForgiveSilence(now.monotonic);
+  if (!group_) return;
+  for (Member& member : group_->members) {
+    member.rank_heard = std::max(member.rank_heard, now.monotonic);
+    member.slot_heard = std::max(member.slot_heard, now.monotonic);
+    member.rank_gone.reset();
+    member.slot_gone.reset();
   }
+}
+
+void CoordinatorState::Tick(const Now& now) {
+  // Nobody could be heard while this process did not run.
+  if (now.monotonic - last_tick_ > rules_.sleep_limit) ForgiveSilence(now);
   last_tick_ = now.monotonic;
   std::erase_if(leased_until_, [&now](const auto& entry) {
     return entry.second <= now.monotonic;

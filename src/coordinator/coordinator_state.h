@@ -46,6 +46,8 @@ struct Rules {
   absl::Duration restart_grace = absl::Seconds(60);
   // A longer time between two ticks means that this process did not run.
   absl::Duration sleep_limit = absl::Seconds(3);
+  // A call waits so long for the disk; then its outcome is not known.
+  absl::Duration commit_limit = absl::Seconds(20);
   size_t max_queued_runs = 1000;
 };
 
@@ -114,6 +116,8 @@ class CoordinatorState {
   // ---------------------------------------------------------- for the owner
   // What time alone brings about: groups form, fail, end. Call it often.
   void Tick(const Now& now);
+  // Counts nobody's silence before `now`: nobody could be heard.
+  void ForgiveSilence(const Now& now);
   Effects TakeEffects();
 
   uint64_t incarnation() const { return incarnation_; }

@@ -17,7 +17,6 @@ namespace varalign::coordinator {
 namespace {
 
 constexpr absl::Duration kTickInterval = absl::Milliseconds(100);
-constexpr absl::Duration kCommitTimeout = absl::Seconds(20);
 // How often a waiting call looks whether its caller is still there.
 constexpr absl::Duration kGoneInterval = absl::Milliseconds(200);
 
@@ -41,7 +40,8 @@ RunRegistry::RunRegistry(const Rules& rules, StoredState stored,
       metrics_(metrics),
       clock_(clock),
       state_(rules, std::move(stored), ReadClock()),
-      queue_(database, [this](const Changes& changes) { OnDurable(changes); }),
+      queue_(database, clock,
+             [this](const Changes& changes) { OnDurable(changes); }),
       ticks_([this] { RunTicks(); }) {
   // What the start itself has changed is there for those who ask; if it cannot
   // be kept, health() says so.
@@ -49,7 +49,7 @@ RunRegistry::RunRegistry(const Rules& rules, StoredState stored,
     absl::MutexLock lock(&mutex_);
     return Publish();
   }();
-  queue_.AwaitDurable(ticket, kCommitTimeout).IgnoreError();
+  queue_.AwaitDurable(ticket, rules_.commit_limit).IgnoreError();
 }
 
 RunRegistry::~RunRegistry() {
@@ -89,7 +89,11 @@ void RunRegistry::OnDurable(const Changes& changes) {
 void RunRegistry::RunTicks() {
   absl::MutexLock lock(&mutex_);
   while (!stopping_) {
-    state_.Tick(ReadClock());
+    const Now now = ReadClock();
+    // Heartbeats wait for the disk with all other calls: that their senders do
+    // not call again is not their silence.
+    if (queue_.Delay() > rules_.sleep_limit) state_.ForgiveSilence(now);
+    state_.Tick(now);
     Publish();
     const size_t idle = state_.num_idle_slots();
     metrics_.SetWorkers(idle, state_.num_slots() - idle);
@@ -109,7 +113,7 @@ auto RunRegistry::Apply(Decide decide)
     ticket = Publish();
     return decided;
   }();
-  RETURN_IF_ERROR(queue_.AwaitDurable(ticket, kCommitTimeout));
+  RETURN_IF_ERROR(queue_.AwaitDurable(ticket, rules_.commit_limit));
   return result;
 }
 
@@ -141,7 +145,7 @@ absl::StatusOr<std::optional<Reply>> RunRegistry::AwaitReply(
     }
     if (is_over || wait.caller_is_gone()) break;
   }
-  RETURN_IF_ERROR(queue_.AwaitDurable(ticket, kCommitTimeout));
+  RETURN_IF_ERROR(queue_.AwaitDurable(ticket, rules_.commit_limit));
   return reply;
 }
 
@@ -299,6 +303,10 @@ News RunRegistry::AwaitNews(uint64_t seen, absl::Duration limit) {
   };
   mutex_.AwaitWithTimeout(absl::Condition(&is_newer), limit);
   return news_;
+}
+
+absl::Status RunRegistry::Settle() {
+  return queue_.AwaitDurable(queue_.Enqueue({}), rules_.commit_limit);
 }
 
 void RunRegistry::StopWaiting() {

@@ -81,6 +81,9 @@ class RunRegistry {
   News LatestNews();
   News AwaitNews(uint64_t seen, absl::Duration limit);
 
+  // Waits until the database holds all that was decided before.
+  absl::Status Settle();
+
   // All runs' calls that wait return at once; none waits from now on.
   void StopWaiting();
 

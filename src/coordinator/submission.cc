@@ -117,6 +117,9 @@ absl::StatusOr<v1::Run> Submissions::SubmitInTurn(
   PutRequest entry{.request_id = request.request_id(),
                    .digest = DigestOf(request),
                    .run_id = request.resume_run_id()};
+  // A submission before, whose reply did not wait for the disk to the end, is
+  // not to be taken for none.
+  RETURN_IF_ERROR(registry_.Settle());
   ASSIGN_OR_RETURN(const std::optional<PutRequest> known,
                    database_.Request(request.request_id()));
   if (!known) {
