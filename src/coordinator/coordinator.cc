@@ -1,5 +1,6 @@
 #include "coordinator/coordinator.h"
 
+#include <map>
 #include <system_error>
 #include <utility>
 
@@ -26,12 +27,13 @@ constexpr absl::Duration kShutdownGrace = absl::Seconds(2);
 // In the order in which one is built on the other.
 struct Coordinator::Parts {
   Parts(StateDirectory locked_state, std::unique_ptr<RunDatabase> opened,
-        StoredState stored, const std::filesystem::path& run_root,
+        StoredState stored, const std::map<v1::RunState, uint64_t>& counts,
+        const std::filesystem::path& run_root,
         const CoordinatorOptions& options, const base::Clock& clock)
       : state(std::move(locked_state)),
         database(std::move(opened)),
         telemetry("coordinator"),
-        metrics(telemetry),
+        metrics(telemetry, counts),
         files(*database),
         registry(options.rules, std::move(stored), *database, files, metrics,
                  clock),
@@ -66,10 +68,9 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(
   ASSIGN_OR_RETURN(auto database, RunDatabase::Open(state.database()));
   ASSIGN_OR_RETURN(StoredState stored, database->Start());
   ASSIGN_OR_RETURN(const auto counts, database->CountByState());
-  auto parts =
-      std::make_unique<Parts>(std::move(state), std::move(database),
-                              std::move(stored), run_root, options, clock);
-  parts->metrics.SetRuns(counts);
+  auto parts = std::make_unique<Parts>(std::move(state), std::move(database),
+                                       std::move(stored), counts, run_root,
+                                       options, clock);
   RunRegistry& registry = parts->registry;
   ASSIGN_OR_RETURN(
       parts->endpoint,

@@ -41,7 +41,8 @@ double Seconds(const google::protobuf::Timestamp& time) {
 
 }  // namespace
 
-MetricFamilies::MetricFamilies(telemetry::Registry& registry)
+MetricFamilies::MetricFamilies(telemetry::Registry& registry,
+                               const std::map<v1::RunState, uint64_t>& runs)
     : run_state_(registry.AddGauge({"varalign_run_state",
                                     "Runs in this state.",
                                     {{"state", StateWords()}}})),
@@ -87,10 +88,8 @@ MetricFamilies::MetricFamilies(telemetry::Registry& registry)
           {"varalign_grpc_server_call_duration_seconds",
            "Time from the arrival of a call to its status.",
            {{"method"}, {"code"}}},
-          telemetry::RpcSecondsBuckets())) {}
-
-void MetricFamilies::SetRuns(const std::map<v1::RunState, uint64_t>& counts) {
-  for (const auto& [state, count] : counts) {
+          telemetry::RpcSecondsBuckets())) {
+  for (const auto& [state, count] : runs) {
     run_state_.With({StateWord(state)}).Set(static_cast<double>(count));
   }
 }

@@ -16,11 +16,11 @@ namespace varalign::coordinator {
 // the last one.
 class MetricFamilies {
  public:
-  // `registry` outlives this object.
-  explicit MetricFamilies(telemetry::Registry& registry);
+  // Registry of the process, which outlives this object; runs of before, by
+  // state.
+  MetricFamilies(telemetry::Registry& registry,
+                 const std::map<v1::RunState, uint64_t>& runs);
 
-  // Runs of before, by state.
-  void SetRuns(const std::map<v1::RunState, uint64_t>& counts);
   // After they became durable.
   void Observe(const Changes& changes);
   void SetWorkers(size_t idle, size_t busy);
