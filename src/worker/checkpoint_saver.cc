@@ -36,11 +36,11 @@ void Drop(const fs::path& staging) {
   fs::remove_all(staging, ignored);
 }
 
-// One clear error, and the exit code of output that cannot be written.
+// One clear error, and the exit code of output that cannot be written. Where
+// `status` is of a file, Unavailable is a disk that fails (base/file.h).
 absl::Status CannotSave(const absl::Status& status, const fs::path& root) {
-  if (absl::IsAborted(status) || absl::IsUnavailable(status)) return status;
-  const bool is_io =
-      absl::IsResourceExhausted(status) || absl::IsDataLoss(status);
+  const bool is_io = absl::IsResourceExhausted(status) ||
+                     absl::IsDataLoss(status) || absl::IsUnavailable(status);
   return base::WithExitCode(
       absl::Status(status.code(),
                    absl::StrCat("cannot write the checkpoint: ",
@@ -87,35 +87,36 @@ absl::Status CheckpointSaver::Save(const v1::TrainState& state,
                                    const TrainState& train) {
   const fs::path staging = checkpoint::StagingDirectory(
       options_.root, state.step(), client_.identity().token().generation());
-  auto files = Write(staging, state, train);
-  if (!files.ok()) {
+  std::vector<v1::FileDigest> files;
+  const absl::Status written = Write(staging, state, train, files);
+  if (!written.ok()) {
     v1::CommitCheckpointRequest request;
     request.set_step(state.step());
-    request.set_failure(std::string(files.status().message()));
+    request.set_failure(std::string(written.message()));
     // The others hear of it; our own error is the one to tell.
     client_.CommitCheckpoint(request).status().IgnoreError();
-    Drop(staging);
-    return CannotSave(files.status(), options_.root);
+    DropOwn(staging, files);
+    return CannotSave(written, options_.root);
   }
-  const auto response = Commit(state, staging, *std::move(files));
   // Without an answer another rank may be committing what was staged: the next
   // generation removes it.
-  if (!response.ok()) return CannotSave(response.status(), options_.root);
-  if (response->outcome() != v1::CommitCheckpointResponse::COMMITTED) {
-    Drop(staging);
+  ASSIGN_OR_RETURN(const v1::CommitCheckpointResponse response,
+                   Commit(state, staging, files));
+  if (response.outcome() != v1::CommitCheckpointResponse::COMMITTED) {
+    DropOwn(staging, files);
     return absl::AbortedError(absl::StrCat(
-        "the checkpoint failed on another rank: ", response->failure()));
+        "the checkpoint failed on another rank: ", response.failure()));
   }
   if (client_.identity().rank() == 0) DeleteOld();
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<v1::FileDigest>> CheckpointSaver::Write(
-    const fs::path& staging, const v1::TrainState& state,
-    const TrainState& train) const {
+absl::Status CheckpointSaver::Write(const fs::path& staging,
+                                    const v1::TrainState& state,
+                                    const TrainState& train,
+                                    std::vector<v1::FileDigest>& files) const {
   const uint32_t rank = client_.identity().rank();
   RETURN_IF_ERROR(base::CreateDirectories(staging));
-  std::vector<v1::FileDigest> files;
   if (rank == 0) {
     ASSIGN_OR_RETURN(
         const auto model,
@@ -137,17 +138,36 @@ absl::StatusOr<std::vector<v1::FileDigest>> CheckpointSaver::Write(
                        staging, rank, options_.world_size, adamw.begin,
                        adamw.end, adamw.updates, tensors));
   files.push_back(ToProto(shard, ""));
-  return files;
+  return absl::OkStatus();
+}
+
+void CheckpointSaver::DropOwn(const fs::path& staging,
+                              const std::vector<v1::FileDigest>& files) const {
+  std::error_code ignored;
+  for (const v1::FileDigest& file : files) {
+    // The file itself, or the directory that this rank alone fills.
+    fs::remove_all(staging / *fs::path(file.name()).begin(), ignored);
+  }
+  if (options_.world_size == 1) Drop(staging);
+}
+
+absl::StatusOr<v1::CommitCheckpointResponse> CheckpointSaver::Ask(
+    const v1::CommitCheckpointRequest& request) const {
+  auto response = client_.CommitCheckpoint(request);
+  const absl::Status status = response.status();
+  if (status.ok() || absl::IsAborted(status) || absl::IsUnavailable(status)) {
+    return response;
+  }
+  return CannotSave(status, options_.root);
 }
 
 absl::StatusOr<v1::CommitCheckpointResponse> CheckpointSaver::Commit(
     const v1::TrainState& state, const fs::path& staging,
-    std::vector<v1::FileDigest> files) {
+    const std::vector<v1::FileDigest>& files) {
   v1::CommitCheckpointRequest request;
   request.set_step(state.step());
   request.mutable_files()->Assign(files.begin(), files.end());
-  ASSIGN_OR_RETURN(v1::CommitCheckpointResponse response,
-                   client_.CommitCheckpoint(request));
+  ASSIGN_OR_RETURN(v1::CommitCheckpointResponse response, Ask(request));
   if (response.outcome() != v1::CommitCheckpointResponse::GRANTED) {
     return response;
   }
@@ -155,12 +175,12 @@ absl::StatusOr<v1::CommitCheckpointResponse> CheckpointSaver::Commit(
   const absl::Status committed = CommitGranted(state, response);
   if (committed.ok()) {
     request.set_confirm(true);
-    return client_.CommitCheckpoint(request);
+    return Ask(request);
   }
   request.set_failure(std::string(committed.message()));
   client_.CommitCheckpoint(request).status().IgnoreError();
-  Drop(staging);
-  return committed;
+  Drop(staging);  // all ranks have written: see the grant
+  return CannotSave(committed, options_.root);
 }
 
 absl::Status CheckpointSaver::CommitGranted(

@@ -39,22 +39,34 @@ class CheckpointSaver {
   absl::Status Prepare(int64_t num_parameters) const;
 
   // Writes and commits the checkpoint of `state.step()` steps; every rank
-  // calls it at the same step. On an error nothing half-written stays, unless
-  // the outcome is not known: then the next generation's Prepare cleans up.
+  // calls it at the same step. On an error nothing that this rank has written
+  // stays, unless the outcome is not known: then the next generation's Prepare
+  // cleans up, as it does where the others have left files.
   //   PermissionDenied, NotFound (73)   the directory is gone or read-only
   //   ResourceExhausted (74)            no room
+  //   Unavailable (74)                  the disk fails
+  //   Unavailable (69)                  the coordinator does not answer
   //   Aborted                           another rank could not write
   absl::Status Save(const v1::TrainState& state, const TrainState& train);
 
  private:
-  absl::StatusOr<std::vector<v1::FileDigest>> Write(
-      const std::filesystem::path& staging, const v1::TrainState& state,
-      const TrainState& train) const;
+  // Adds to `files` what was written, on an error too.
+  absl::Status Write(const std::filesystem::path& staging,
+                     const v1::TrainState& state, const TrainState& train,
+                     std::vector<v1::FileDigest>& files) const;
+  // Other ranks may be writing beside what this one has written, or be about
+  // to: the directory stays for them, and for the next Prepare.
+  void DropOwn(const std::filesystem::path& staging,
+               const std::vector<v1::FileDigest>& files) const;
+  // Unavailable and Aborted are of the call; other errors say why there is no
+  // checkpoint.
+  absl::StatusOr<v1::CommitCheckpointResponse> Ask(
+      const v1::CommitCheckpointRequest& request) const;
   // COMMITTED or FAILED_OUTCOME; an error: the outcome is not known, or this
   // rank was granted the commit and could not do it.
   absl::StatusOr<v1::CommitCheckpointResponse> Commit(
       const v1::TrainState& state, const std::filesystem::path& staging,
-      std::vector<v1::FileDigest> files);
+      const std::vector<v1::FileDigest>& files);
   absl::Status CommitGranted(const v1::TrainState& state,
                              const v1::CommitCheckpointResponse& granted);
   void DeleteOld() const;

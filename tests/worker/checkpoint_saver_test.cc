@@ -4,6 +4,8 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include <fstream>
 #include <limits>
@@ -23,9 +25,11 @@ namespace varalign::worker {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::StartsWith;
 using ::varalign::testing::StatusIs;
 using Request = v1::CommitCheckpointRequest;
 using Response = v1::CommitCheckpointResponse;
@@ -33,6 +37,22 @@ using Response = v1::CommitCheckpointResponse;
 fs::path Model() {
   return testing::SourceDirectory() / "tests" / "golden" / "llama-untied";
 }
+
+// A disk on which no file can grow beyond `num_bytes`: writes fail with an
+// error that is neither "no room" nor "no permission".
+class FailingDisk {
+ public:
+  explicit FailingDisk(rlim_t num_bytes) {
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit = {num_bytes, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FailingDisk() { setrlimit(RLIMIT_FSIZE, &before_); }
+
+ private:
+  rlimit before_ = {};
+};
 
 class CheckpointSaverTest : public ::testing::Test {
  protected:
@@ -42,14 +62,7 @@ class CheckpointSaverTest : public ::testing::Test {
     num_parameters_ = parameters.num_parameters;
     shards_.emplace(parameters.flat, *group_);
     train_ = MakeTrainState(std::move(parameters), *shards_);
-    v1::RankIdentity identity;
-    identity.set_run_id("r");
-    identity.mutable_token()->set_incarnation(1);
-    identity.mutable_token()->set_generation(3);
-    ASSERT_OK_AND_ASSIGN(
-        client_, CoordinatorClient::Create(
-                     {.target = coordinator_.address(), .identity = identity},
-                     clock_, departure_));
+    BecomeRank(0);
     coordinator_.OnCommit([this](const Request& request) {
       offered_.push_back(request);
       Response response;
@@ -60,6 +73,17 @@ class CheckpointSaverTest : public ::testing::Test {
     });
   }
 
+  void BecomeRank(uint32_t rank) {
+    v1::RankIdentity identity;
+    identity.set_run_id("r");
+    identity.mutable_token()->set_incarnation(1);
+    identity.mutable_token()->set_generation(3);
+    identity.set_rank(rank);
+    ASSERT_OK_AND_ASSIGN(
+        client_, CoordinatorClient::Create(
+                     {.target = coordinator_.address(), .identity = identity},
+                     clock_, departure_));
+  }
   CheckpointSaver Saver(uint64_t acknowledged = 0) {
     return CheckpointSaver({.root = root_,
                             .source_model = Model(),
@@ -148,6 +172,72 @@ TEST_F(CheckpointSaverTest, ParametersThatAreNotFiniteAreNotSaved) {
   ASSERT_EQ(offered_.size(), 1u);
   EXPECT_THAT(offered_[0].failure(), HasSubstr("not finite"));
   EXPECT_THAT(Names(), IsEmpty());
+}
+
+TEST_F(CheckpointSaverTest, ADiskThatFailsEndsWithItsOwnCode) {
+  CheckpointSaver saver = Saver();
+  ASSERT_OK(saver.Prepare(num_parameters_));
+  const FailingDisk disk(64);
+  const absl::Status status = saver.Save(At(7), *train_);
+  EXPECT_EQ(base::ExitCodeFor(status), base::kExitIo);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("cannot write the checkpoint"),
+                    HasSubstr(root_.string())));
+  ASSERT_EQ(offered_.size(), 1u);
+  EXPECT_THAT(offered_[0].failure(), HasSubstr("cannot write"));
+  EXPECT_THAT(Names(), IsEmpty());
+}
+
+TEST_F(CheckpointSaverTest, ACoordinatorThatIsGoneIsNoFaultOfTheDisk) {
+  CheckpointSaver saver = Saver();
+  ASSERT_OK(saver.Prepare(num_parameters_));
+  departure_.Leave(absl::UnavailableError("nobody answers"));
+  const absl::Status status = saver.Save(At(7), *train_);
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable,
+                               StartsWith("nobody answers")));
+  EXPECT_EQ(base::ExitCodeFor(status), base::kExitUnavailable);
+}
+
+// Rank 0 is still at it.
+class SecondRankTest : public CheckpointSaverTest {
+ protected:
+  void SetUp() override {
+    CheckpointSaverTest::SetUp();
+    BecomeRank(1);
+    ASSERT_OK(base::CreateDirectories(staging_ / "model"));
+    std::ofstream(staging_ / "model/config.json") << "{}";
+    std::ofstream(staging_ / "optimizer-00000-of-00002.safetensors") << "x";
+  }
+  absl::Status Save() {
+    return CheckpointSaver(
+               {.root = root_, .source_model = Model(), .world_size = 2},
+               *client_)
+        .Save(At(7), *train_);
+  }
+  void ExpectOnlyTheFilesOfRankZero() {
+    EXPECT_TRUE(fs::exists(staging_ / "model/config.json"));
+    EXPECT_TRUE(fs::exists(staging_ / "optimizer-00000-of-00002.safetensors"));
+    EXPECT_EQ(std::distance(fs::directory_iterator(staging_), {}), 2);
+  }
+
+  const fs::path staging_ = root_ / ".step-00000007.g3";
+};
+
+TEST_F(SecondRankTest, ThatCannotWriteLeavesTheFilesOfOthersAlone) {
+  const FailingDisk disk(64);
+  EXPECT_EQ(base::ExitCodeFor(Save()), base::kExitIo);
+  ExpectOnlyTheFilesOfRankZero();
+}
+
+TEST_F(SecondRankTest, ThatHearsOfAFailureTakesItsOwnFilesAway) {
+  coordinator_.OnCommit([](const Request&) {
+    Response response;
+    response.set_outcome(Response::FAILED_OUTCOME);
+    response.set_failure("rank 2: no room");
+    return response;
+  });
+  EXPECT_THAT(Save(), StatusIs(absl::StatusCode::kAborted));
+  ExpectOnlyTheFilesOfRankZero();
 }
 
 TEST_F(CheckpointSaverTest, PreparingClearsWhatNobodyAcknowledged) {
