@@ -120,14 +120,19 @@ absl::Status SyncDirectories(const Path& directory,
   return absl::OkStatus();
 }
 
-// Moves a checkpoint out of the way under a name that nobody reads.
+// Moves a checkpoint out of the way under a name that nobody reads, in place of
+// the one that was set aside before: they are for people to look at, and would
+// fill the disk.
 absl::Status SetAside(const Path& checkpoint) {
-  std::error_code error;
-  Path aside = checkpoint.string() + ".stale";
-  for (int i = 2; std::filesystem::exists(aside, error); ++i) {
-    aside = absl::StrCat(checkpoint.string(), ".stale", i);
+  std::error_code ignored;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(checkpoint.parent_path(), ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("step-") && name.ends_with(".stale")) {
+      std::filesystem::remove_all(entry.path(), ignored);
+    }
   }
-  return base::RenameDurably(checkpoint, aside);
+  return base::RenameDurably(checkpoint, checkpoint.string() + ".stale");
 }
 
 }  // namespace

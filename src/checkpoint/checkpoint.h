@@ -37,8 +37,8 @@ absl::StatusOr<ModelFile> WriteTrainState(
 // Verifies every file of `manifest` by size and checksum, writes MANIFEST.json
 // last, renames to CheckpointName under `root`, syncs the parent. If a valid
 // checkpoint of that name with the same files is already there, keeps it and
-// drops what was staged; any other is renamed to NAME.stale: it is damaged, or
-// of a generation that ended before its commit was acknowledged. DataLoss names
+// drops what was staged; any other is set aside: it is damaged, or of a
+// generation that ended before its commit was acknowledged. DataLoss names
 // the file that differs, is missing, or that the manifest does not name;
 // InvalidArgument: the manifest itself is wrong. What was staged stays where it
 // is on an error.
@@ -74,15 +74,18 @@ absl::StatusOr<std::vector<uint64_t>> CommittedSteps(
 std::vector<uint64_t> StepsToDelete(std::vector<uint64_t> committed,
                                     uint32_t keep);
 
-// Renames the checkpoints of steps after `step` to NAME.stale: nobody
-// acknowledged them, so they must neither be kept in place of older ones nor be
-// taken for a commit to come.
+// Sets the checkpoints of steps after `step` aside: nobody acknowledged them,
+// so they must neither be kept in place of older ones nor be taken for a commit
+// to come. What is set aside is renamed to NAME.stale, and replaces all that
+// was set aside before.
 absl::Status SetAsideNewer(const std::filesystem::path& root, uint64_t step);
 
-// Removes the manifest first. Ok where there is none of that step.
+// Renames it first, so that what a crash leaves of it is what
+// RemoveStaleStaging removes. Ok where there is none of that step.
 absl::Status DeleteCheckpoint(const std::filesystem::path& root, uint64_t step);
 
-// Removes what generations before `generation` staged and did not commit.
+// Removes what generations before `generation` (from 1) staged and did not
+// commit, and what is left of checkpoints that were being deleted.
 absl::Status RemoveStaleStaging(const std::filesystem::path& root,
                                 uint64_t generation);
 

@@ -70,12 +70,15 @@ std::vector<uint64_t> StepsToDelete(std::vector<uint64_t> committed,
 }
 
 absl::Status DeleteCheckpoint(const Path& root, uint64_t step) {
-  const Path checkpoint = root / CheckpointName(step);
-  std::error_code error;
-  // Without its manifest it is no checkpoint, however far the rest gets.
-  std::filesystem::remove(checkpoint / kManifestName, error);
-  if (error) return base::ErrnoStatus(error.value(), "remove", checkpoint);
-  return RemoveAll(checkpoint);
+  // Under the name of what a generation staged that never was, it is no
+  // checkpoint, and goes with the next generation's start if this is cut off.
+  const Path doomed = StagingDirectory(root, step, 0);
+  RETURN_IF_ERROR(RemoveAll(doomed));
+  const absl::Status renamed =
+      base::RenameDurably(root / CheckpointName(step), doomed);
+  if (absl::IsNotFound(renamed)) return absl::OkStatus();
+  RETURN_IF_ERROR(renamed);
+  return RemoveAll(doomed);
 }
 
 absl::Status RemoveStaleStaging(const Path& root, uint64_t generation) {

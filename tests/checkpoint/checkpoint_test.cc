@@ -1,11 +1,16 @@
 #include "checkpoint/checkpoint.h"
 
 #include <ATen/ATen.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <limits>
 
+#include "absl/strings/str_cat.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "tests/testing/status_matchers.h"
@@ -32,6 +37,14 @@ class CheckpointTest : public ::testing::Test {
   const Path& root() const { return directory_.path(); }
   Path Committed(uint64_t step = kStep) const {
     return root() / CheckpointName(step);
+  }
+  std::vector<std::string> Names() const {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(root())) {
+      names.push_back(entry.path().filename().string());
+    }
+    std::sort(names.begin(), names.end());
+    return names;
   }
   static v1::TrainState State(uint64_t step) {
     v1::TrainState state;
@@ -259,8 +272,20 @@ TEST_F(CheckpointTest, WhatNobodyAcknowledgedTakesNoPlaceOfAnOlderOne) {
   }
   ASSERT_OK(SetAsideNewer(root(), 3));
   EXPECT_THAT(CommittedSteps(root()), testing::IsOkAndHolds(ElementsAre(3)));
-  EXPECT_TRUE(std::filesystem::exists(root() / "step-00000008.stale"));
+  EXPECT_THAT(Names(), ElementsAre("step-00000003", "step-00000008.stale"));
   EXPECT_OK(SetAsideNewer(root() / "absent", 0));
+}
+
+TEST_F(CheckpointTest, KeepsOneOfThoseThatWereSetAside) {
+  for (const uint64_t generation : {1, 2, 3, 4}) {
+    ASSERT_OK(CommitStaged(
+        root(), Stage(kStep, generation, 2, static_cast<double>(generation))));
+  }
+  EXPECT_THAT(Names(), ElementsAre("step-00001234", "step-00001234.stale"));
+  ASSERT_OK_AND_ASSIGN(
+      const OptimizerSlice slice,
+      ReadOptimizerSlice(root() / "step-00001234.stale", 0, 1));
+  EXPECT_EQ(slice.master.item<float>(), 3);
 }
 
 TEST_F(CheckpointTest, SetsAnInvalidCheckpointAside) {
@@ -321,6 +346,25 @@ TEST_F(CheckpointTest, DeletesOneCheckpoint) {
   EXPECT_FALSE(std::filesystem::exists(Committed(1)));
   EXPECT_THAT(CommittedSteps(root() / "nowhere"),
               testing::IsOkAndHolds(ElementsAre()));
+}
+
+// Kills a process while it deletes a checkpoint of many files.
+TEST_F(CheckpointTest, ADeletionThatIsCutOffIsFinishedByTheNextGeneration) {
+  ASSERT_OK(CommitStaged(root(), Stage(1)));
+  ASSERT_OK(CommitStaged(root(), Stage(2)));
+  for (int i = 0; i < 2000; ++i) {
+    std::ofstream(Committed(1) / "model" / absl::StrCat("file", i));
+  }
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) _exit(DeleteCheckpoint(root(), 1).ok() ? 0 : 1);
+  while (std::filesystem::exists(Committed(1) / "MANIFEST.json")) {
+  }
+  kill(child, SIGKILL);
+  ASSERT_EQ(waitpid(child, nullptr, 0), child);
+  EXPECT_THAT(CommittedSteps(root()), testing::IsOkAndHolds(ElementsAre(2)));
+  ASSERT_OK(RemoveStaleStaging(root(), 1));
+  EXPECT_THAT(Names(), ElementsAre("step-00000002"));
 }
 
 TEST(StepsToDeleteTest, KeepsTheNewestAndNeverFewerThanTwo) {
