@@ -1,3 +1,4 @@
+// RunServiceClient::Watch over streams that break.
 #include "cli/run_service_client.h"
 
 #include <gmock/gmock.h>
@@ -82,7 +83,7 @@ Watched Watch(const FakeRunService& service) {
   return watched;
 }
 
-TEST(RunServiceClientTest, TheEndOfAnEarlierAttemptDoesNotEndTheWatch) {
+TEST(RunWatchTest, TheEndOfAnEarlierAttemptDoesNotEndTheWatch) {
   FakeRunService service({{{Change(1, v1::RUNNING), Change(2, v1::FAILED),
                             Change(3, v1::QUEUED), Change(4, v1::RUNNING)},
                            kLost},
@@ -95,7 +96,7 @@ TEST(RunServiceClientTest, TheEndOfAnEarlierAttemptDoesNotEndTheWatch) {
 }
 
 // The stream breaks where only the end of the earlier attempt was seen.
-TEST(RunServiceClientTest, OnlyTheCoordinatorKnowsWhichEndIsTheLast) {
+TEST(RunWatchTest, OnlyTheCoordinatorKnowsWhichEndIsTheLast) {
   FakeRunService service(
       {{{Change(1, v1::FAILED)}, kLost},
        {{Change(2, v1::QUEUED), Change(3, v1::CANCELLED)}, grpc::Status::OK}});
@@ -105,7 +106,7 @@ TEST(RunServiceClientTest, OnlyTheCoordinatorKnowsWhichEndIsTheLast) {
               ElementsAre(v1::FAILED, v1::QUEUED, v1::CANCELLED));
 }
 
-TEST(RunServiceClientTest, AnErrorThatStaysEndsTheWatch) {
+TEST(RunWatchTest, AnErrorThatStaysEndsTheWatch) {
   FakeRunService service({{{Change(1, v1::RUNNING)}, kLost}});
   EXPECT_THAT(Watch(service).status, StatusIs(absl::StatusCode::kNotFound));
 }
