@@ -80,9 +80,9 @@ ExampleView Dataset::example(uint64_t index) const {
                          .reward_response = shard.reward_responses.At(row),
                          .reward = Known(shard.rewards, row),
                          .logprob_sum = Known(shard.logprob_sums, row),
-                         .role = shard.roles.empty()
-                                     ? Role::kUnknown
-                                     : static_cast<Role>(shard.roles[row])});
+                         .role = shard.roles.empty() ? base::Role::kUnknown
+                                                     : static_cast<base::Role>(
+                                                           shard.roles[row])});
   }
   return view;
 }

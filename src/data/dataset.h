@@ -11,8 +11,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/role.h"
 #include "data/manifest.h"
-#include "data/role.h"
 
 namespace varalign::data {
 
@@ -22,7 +22,7 @@ struct RowView {
   std::span<const uint32_t> reward_response = {};  // empty: as `response`
   std::optional<double> reward = {};
   std::optional<double> logprob_sum = {};
-  Role role = Role::kUnknown;
+  base::Role role = base::Role::kUnknown;
 };
 
 struct ExampleView {
@@ -61,7 +61,7 @@ struct NewRow {
   std::vector<uint32_t> reward_response = {};
   std::optional<double> reward = {};
   std::optional<double> logprob_sum = {};
-  Role role = Role::kUnknown;
+  base::Role role = base::Role::kUnknown;
 };
 struct NewExample {
   std::vector<uint32_t> prompt = {};

@@ -149,7 +149,7 @@ struct DatasetWriter::State {
                              example.prompt.size() + row.response.size()));
       all_rewards &= row.reward.has_value();
       all_logprobs &= row.logprob_sum.has_value();
-      any_role |= row.role != Role::kUnknown;
+      any_role |= row.role != base::Role::kUnknown;
     }
     counts.set_num_tokens(counts.num_tokens() + tokens);
   }

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "data/role.h"
+#include "base/role.h"
 
 namespace varalign::data {
 
@@ -22,7 +22,7 @@ struct ParsedResponse {
   std::optional<double> reward;
   std::optional<double> logprob_sum;
   std::optional<uint32_t> num_tokens;
-  Role role = Role::kUnknown;
+  base::Role role = base::Role::kUnknown;
 };
 
 struct ParsedExample {

@@ -30,9 +30,9 @@ absl::Status AddPair(const base::Json& row, std::string chosen,
   if (chosen == rejected) return Refuse("chosen and rejected are equal");
   ParsedResponse better, worse;
   better.text = std::move(chosen);
-  better.role = Role::kChosen;
+  better.role = base::Role::kChosen;
   worse.text = std::move(rejected);
-  worse.role = Role::kRejected;
+  worse.role = base::Role::kRejected;
   ASSIGN_OR_RETURN(better.reward, NumberField(row, "score_chosen"));
   ASSIGN_OR_RETURN(worse.reward, NumberField(row, "score_rejected"));
   if (better.reward.has_value() != worse.reward.has_value()) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
@@ -49,7 +50,7 @@ absl::Status WeightStatistics::AddZSet(std::span<const Score> z_set,
                                        const ZSetWeights& weights,
                                        const v1::Objective& rule,
                                        std::span<const uint32_t> group,
-                                       std::span<const Role> roles) {
+                                       std::span<const base::Role> roles) {
   const size_t size = z_set.size();
   if (weights.log_weights.size() != size ||
       (!roles.empty() && roles.size() != size)) {
@@ -106,10 +107,10 @@ void WeightStatistics::AddWeights(std::span<const Score> z_set,
 }
 
 void WeightStatistics::AddRoles(const ZSetWeights& weights,
-                                std::span<const Role> roles) {
+                                std::span<const base::Role> roles) {
   for (size_t k = 0; k < roles.size(); ++k) {
-    if (roles[k] == Role::kUnknown) continue;
-    const bool chosen = roles[k] == Role::kChosen;
+    if (roles[k] == base::Role::kUnknown) continue;
+    const bool chosen = roles[k] == base::Role::kChosen;
     sums_[chosen ? kChosen : kRejected] += 1;
     sums_[chosen ? kChosenWeight : kRejectedWeight] +=
         std::exp(weights.log_weights[k]);
@@ -132,13 +133,6 @@ void WeightStatistics::AddSpreads(std::span<const Score> z_set,
   sums_[kRewardSquare] += Product(reward, reward);
   sums_[kAllLengthSquare] += Product(all_length, all_length);
   sums_[kRewardLength] += Product(reward, all_length);
-}
-
-void WeightStatistics::AddPolicyLogProb(Role role, double logprob_sum) {
-  if (role == Role::kUnknown) return;
-  const bool chosen = role == Role::kChosen;
-  sums_[chosen ? kChosenPolicyRows : kRejectedPolicyRows] += 1;
-  sums_[chosen ? kChosenLogProb : kRejectedLogProb] += logprob_sum;
 }
 
 void WeightStatistics::Merge(const WeightStatistics& other) {
@@ -168,8 +162,6 @@ WeightMetrics WeightStatistics::Metrics() const {
   m.response_length = per_row(kTokens);
   m.chosen_mean = Ratio(s[kChosenWeight], s[kChosen]);
   m.rejected_mean = Ratio(s[kRejectedWeight], s[kRejected]);
-  m.chosen_logprob = Ratio(s[kChosenLogProb], s[kChosenPolicyRows]);
-  m.rejected_logprob = Ratio(s[kRejectedLogProb], s[kRejectedPolicyRows]);
   m.length_corr =
       Correlation(s[kLogWeightLength], s[kLogWeightSquare], s[kLengthSquare]);
   m.reward_length_corr =
@@ -177,38 +169,6 @@ WeightMetrics WeightStatistics::Metrics() const {
   m.ref_share = Ratio(s[kReferenceTermSquare],
                       s[kReferenceTermSquare] + s[kRewardTermSquare]);
   return m;
-}
-
-std::vector<std::pair<std::string, double>> NamedMetrics(
-    const WeightMetrics& m) {
-  const std::pair<const char*, std::optional<double>> kAll[] = {
-      {"weight_ess_ratio", m.ess_ratio},
-      {"weight_ess_norm", m.ess_norm},
-      {"weight_max", m.max},
-      {"weight_mean", m.mean},
-      {"weight_small_share", m.small_share},
-      {"weight_entropy", m.entropy},
-      {"weight_kl", m.kl},
-      {"weight_length_corr", m.length_corr},
-      {"reward_length_corr", m.reward_length_corr},
-      {"ref_share", m.ref_share},
-      {"weight_clipped_share", m.clipped_share},
-      {"log_z_mean", m.log_z_mean},
-      {"log_z_sd", m.log_z_sd},
-      {"trivial_z_rows", static_cast<double>(m.trivial_z_rows)},
-      {"weight_chosen_mean", m.chosen_mean},
-      {"weight_rejected_mean", m.rejected_mean},
-      {"reward_mean", m.reward_mean},
-      {"weighted_reward_mean", m.weighted_reward_mean},
-      {"policy_chosen_logprob", m.chosen_logprob},
-      {"policy_rejected_logprob", m.rejected_logprob},
-      {"response_length", m.response_length},
-  };
-  std::vector<std::pair<std::string, double>> named;
-  for (const auto& [name, value] : kAll) {
-    if (value.has_value()) named.emplace_back(name, *value);
-  }
-  return named;
 }
 
 }  // namespace varalign::objective

@@ -17,17 +17,13 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <string>
-#include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
+#include "base/role.h"
 #include "objective/log_weights.h"
 #include "varalign/v1/run_config.pb.h"
 
 namespace varalign::objective {
-
-enum class Role : uint8_t { kUnknown = 0, kChosen = 1, kRejected = 2 };
 
 // A value without a number is undefined: nothing was counted, or a spread that
 // it divides by is 0.
@@ -52,18 +48,11 @@ struct WeightMetrics {
   std::optional<double> response_length;
   std::optional<double> chosen_mean;  // w of the rows with this role
   std::optional<double> rejected_mean;
-  std::optional<double> chosen_logprob;  // of the policy, over a response
-  std::optional<double> rejected_logprob;
   // Pooled over sets with the means of each set removed.
   std::optional<double> length_corr;  // log w with the number of tokens
   std::optional<double> reward_length_corr;
   std::optional<double> ref_share;  // var(alpha l) of var(alpha l) + var(r')
 };
-
-// The defined metrics under the names of docs/metrics.md without the prefix
-// `varalign_`: "weight_ess_ratio", ..., "response_length".
-std::vector<std::pair<std::string, double>> NamedMetrics(
-    const WeightMetrics& metrics);
 
 // A value. Not thread safe.
 class WeightStatistics {
@@ -73,10 +62,7 @@ class WeightStatistics {
   absl::Status AddZSet(std::span<const Score> z_set, const ZSetWeights& weights,
                        const v1::Objective& rule,
                        std::span<const uint32_t> group = {},
-                       std::span<const Role> roles = {});
-
-  // log pi_theta of a trained response, summed over its tokens.
-  void AddPolicyLogProb(Role role, double logprob_sum);
+                       std::span<const base::Role> roles = {});
 
   void Merge(const WeightStatistics& other);
 
@@ -104,10 +90,6 @@ class WeightStatistics {
     kChosenWeight,
     kRejected,
     kRejectedWeight,
-    kChosenPolicyRows,
-    kChosenLogProb,
-    kRejectedPolicyRows,
-    kRejectedLogProb,
     // Products of deviations from the means of a set. The first three leave
     // out rows of weight 0.
     kLogWeightSquare,
@@ -127,7 +109,7 @@ class WeightStatistics {
 
  private:
   void AddWeights(std::span<const Score> z_set, const ZSetWeights& weights);
-  void AddRoles(const ZSetWeights& weights, std::span<const Role> roles);
+  void AddRoles(const ZSetWeights& weights, std::span<const base::Role> roles);
   void AddSpreads(std::span<const Score> z_set, const ZSetWeights& weights);
 
   std::array<double, kNumSums> sums_{};

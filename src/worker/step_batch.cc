@@ -59,10 +59,10 @@ void AddBlock(const data::Dataset& dataset,
 bool IsTrained(const data::ExampleView& example, size_t response,
                const v1::Objective& rule) {
   if (rule.train_on() != v1::Objective::TRAIN_ON_CHOSEN) return true;
-  if (example.rows[response].role == data::Role::kChosen) return true;
+  if (example.rows[response].role == base::Role::kChosen) return true;
   return std::all_of(example.rows.begin(), example.rows.end(),
                      [](const data::RowView& row) {
-                       return row.role == data::Role::kUnknown;
+                       return row.role == base::Role::kUnknown;
                      });
 }
 

@@ -25,9 +25,9 @@ std::string Show(const ParsedExample& example) {
   if (example.plain_prompt) text += "plain:" + *example.plain_prompt;
   text += "|";
   for (const ParsedResponse& response : example.responses) {
-    text += response.role == Role::kChosen     ? " C"
-            : response.role == Role::kRejected ? " R"
-                                               : " ";
+    text += response.role == base::Role::kChosen     ? " C"
+            : response.role == base::Role::kRejected ? " R"
+                                                     : " ";
     if (response.reward) text += "r" + base::DumpJson(*response.reward);
     if (response.logprob_sum) {
       text += "l" + base::DumpJson(*response.logprob_sum);

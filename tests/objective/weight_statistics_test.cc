@@ -2,6 +2,8 @@
 
 #include <map>
 #include <random>
+#include <string>
+#include <utility>
 
 #include "tests/objective/rules.h"
 
@@ -17,9 +19,40 @@ using ::varalign::testing::StatusIs;
 const Objective kRule = Rule(Objective::REF_LOGP_MEAN);
 
 void Add(const std::vector<Score>& z_set, const Objective& rule,
-         WeightStatistics& statistics, std::vector<Role> roles = {}) {
+         WeightStatistics& statistics, std::vector<base::Role> roles = {}) {
   ASSERT_OK(statistics.AddZSet(z_set, LogWeights(z_set, rule).value(), rule, {},
                                roles));
+}
+
+// The defined metrics, by the names of docs/method.md.
+std::vector<std::pair<std::string, double>> NamedMetrics(
+    const WeightMetrics& m) {
+  const std::pair<const char*, std::optional<double>> kAll[] = {
+      {"weight_ess_ratio", m.ess_ratio},
+      {"weight_ess_norm", m.ess_norm},
+      {"weight_max", m.max},
+      {"weight_mean", m.mean},
+      {"weight_small_share", m.small_share},
+      {"weight_entropy", m.entropy},
+      {"weight_kl", m.kl},
+      {"weight_length_corr", m.length_corr},
+      {"reward_length_corr", m.reward_length_corr},
+      {"ref_share", m.ref_share},
+      {"weight_clipped_share", m.clipped_share},
+      {"log_z_mean", m.log_z_mean},
+      {"log_z_sd", m.log_z_sd},
+      {"trivial_z_rows", static_cast<double>(m.trivial_z_rows)},
+      {"weight_chosen_mean", m.chosen_mean},
+      {"weight_rejected_mean", m.rejected_mean},
+      {"reward_mean", m.reward_mean},
+      {"weighted_reward_mean", m.weighted_reward_mean},
+      {"response_length", m.response_length},
+  };
+  std::vector<std::pair<std::string, double>> named;
+  for (const auto& [name, value] : kAll) {
+    if (value.has_value()) named.emplace_back(name, *value);
+  }
+  return named;
 }
 
 std::vector<std::vector<Score>> RandomZSets(size_t count) {
@@ -40,7 +73,7 @@ TEST(WeightStatisticsTest, MeasuresOneZSet) {
       {1, -300, 200}, {2, -310, 155}, {0, -305, 244}};
   WeightStatistics statistics;
   Add(z_set, kRule, statistics,
-      {Role::kChosen, Role::kRejected, Role::kUnknown});
+      {base::Role::kChosen, base::Role::kRejected, base::Role::kUnknown});
   const WeightMetrics m = statistics.Metrics();
   EXPECT_EQ(m.rows, 3u);
   EXPECT_EQ(m.z_sets, 1u);
@@ -130,17 +163,6 @@ TEST(WeightStatisticsTest, WeightsOfZeroDoNotUpsetTheSums) {
   for (const auto& [name, value] : NamedMetrics(m)) {
     EXPECT_TRUE(std::isfinite(value)) << name;
   }
-}
-
-TEST(WeightStatisticsTest, AveragesThePolicyByRole) {
-  WeightStatistics statistics;
-  statistics.AddPolicyLogProb(Role::kChosen, -10);
-  statistics.AddPolicyLogProb(Role::kChosen, -20);
-  statistics.AddPolicyLogProb(Role::kRejected, -40);
-  statistics.AddPolicyLogProb(Role::kUnknown, -1000);
-  const WeightMetrics m = statistics.Metrics();
-  EXPECT_EQ(*m.chosen_logprob, -15);
-  EXPECT_EQ(*m.rejected_logprob, -40);
 }
 
 TEST(WeightStatisticsTest, RefusesWeightsOfAnotherSet) {

@@ -227,7 +227,7 @@ void WriteTinyDataset(const fs::path& directory, uint64_t num_examples) {
       row.reward = draw(0, 1000) / 250.0 - 2;
       row.logprob_sum = -static_cast<double>(row.response.size()) *
                         (1 + draw(0, 100) / 100.0);
-      row.role = k == 0 ? data::Role::kChosen : data::Role::kRejected;
+      row.role = k == 0 ? base::Role::kChosen : base::Role::kRejected;
       example.rows.push_back(std::move(row));
     }
     ASSERT_OK(writer->Add(example));
