@@ -16,6 +16,7 @@
 #include "cli/prepare_rejects.h"
 #include "cli/prepare_row.h"
 #include "data/dataset.h"
+#include "data/manifest.h"
 #include "data/row_source.h"
 
 namespace varalign::cli {
@@ -101,10 +102,7 @@ absl::StatusOr<std::vector<ExampleEncoder>> LoadEncoders(
   if (!options.reward.has_value()) return encoders;
   ASSIGN_OR_RETURN(ExampleEncoder reward,
                    ExampleEncoder::Load(*options.reward));
-  const v1::TextView ours = encoders[0].View();
-  const v1::TextView theirs = reward.View();
-  if (ours.tokenizer_sha256() != theirs.tokenizer_sha256() ||
-      ours.template_sha256() != theirs.template_sha256()) {
+  if (!data::SameText(encoders[0].View(), reward.View())) {
     encoders.push_back(std::move(reward));
   }
   return encoders;

@@ -14,6 +14,7 @@
 #include "data/manifest.h"
 #include "data/reward_tokenizer.h"
 #include "objective/log_weights.h"
+#include "objective/score_kinds.h"
 
 namespace varalign::cli {
 namespace {
@@ -43,10 +44,6 @@ absl::StatusOr<v1::DatasetManifest> CheckDataset(const std::string& key,
                       absl::StrCat(key, ": ", manifest.status().message()));
 }
 
-bool EvaluationNeedsServer(const v1::DatasetManifest& held_out) {
-  return !held_out.has_rewards() || !held_out.has_logprobs();
-}
-
 // The reward model of rows that a reward server scores is named, and reads the
 // ids of their data set.
 absl::Status CheckRewardModel(const char* who, const v1::RunConfig& config,
@@ -63,16 +60,22 @@ absl::Status CheckRewardModel(const char* who, const v1::RunConfig& config,
   return data::CheckRewardTokenizer(manifest, model);
 }
 
+objective::ScoreKinds ColumnsOf(const v1::DatasetManifest& manifest) {
+  return {.rewards = manifest.has_rewards(),
+          .logprobs = manifest.has_logprobs()};
+}
+
 absl::Status CheckColumns(const v1::RunConfig& config,
                           const v1::DatasetManifest& manifest) {
-  const v1::Objective& objective = config.objective();
-  if (objective::NeedsRewards(objective) && !manifest.has_rewards()) {
+  const objective::ScoreKinds missing =
+      objective::MissingScores(config.objective(), ColumnsOf(manifest));
+  if (missing.rewards) {
     return BadConfig(absl::StrCat(
         "scoring.mode: columns, but the data set has no rewards; set it to "
         "before: ",
         config.data().path()));
   }
-  if (objective::NeedsLogProbs(objective) && !manifest.has_logprobs()) {
+  if (missing.logprobs) {
     return BadConfig(absl::StrCat(
         "scoring.mode: columns, but the data set has no reference "
         "log-probabilities; set it to before, or objective.ref_logp to none: ",
@@ -110,20 +113,9 @@ absl::StatusOr<config::LoadedConfig> LoadResolvedConfig(
 
 bool NeedsRewardServer(const v1::RunConfig& config,
                        const v1::DatasetManifest& manifest) {
-  const bool rewards_missing =
-      objective::NeedsRewards(config.objective()) && !manifest.has_rewards();
-  const bool logprobs_missing =
-      objective::NeedsLogProbs(config.objective()) && !manifest.has_logprobs();
-  switch (config.scoring().mode()) {
-    case v1::ScoringConfig::MODE_COLUMNS:
-      return false;
-    case v1::ScoringConfig::MODE_BEFORE:
-    case v1::ScoringConfig::MODE_AHEAD:
-      return objective::NeedsRewards(config.objective()) ||
-             objective::NeedsLogProbs(config.objective());
-    default:
-      return rewards_missing || logprobs_missing;
-  }
+  return objective::ServedScores(config.objective(), ColumnsOf(manifest),
+                                 config.scoring().mode())
+      .any();
 }
 
 absl::StatusOr<bool> RunNeedsRewardServer(const v1::RunConfig& config) {
@@ -133,7 +125,7 @@ absl::StatusOr<bool> RunNeedsRewardServer(const v1::RunConfig& config) {
   if (config.eval().path().empty()) return false;
   ASSIGN_OR_RETURN(const v1::DatasetManifest held_out,
                    data::ReadManifest(config.eval().path()));
-  return EvaluationNeedsServer(held_out);
+  return !data::IsScored(held_out);
 }
 
 absl::Status CheckInputs(const v1::RunConfig& config) {
@@ -148,7 +140,7 @@ absl::Status CheckInputs(const v1::RunConfig& config) {
     ASSIGN_OR_RETURN(const v1::DatasetManifest held_out,
                      CheckDataset("eval.path", config.eval().path()));
     RETURN_IF_ERROR(data::CheckTokenizer(held_out, config.model().path()));
-    if (EvaluationNeedsServer(held_out)) {
+    if (!data::IsScored(held_out)) {
       RETURN_IF_ERROR(CheckRewardModel("eval.path", config,
                                        config.eval().path(), held_out));
     }

@@ -8,6 +8,7 @@
 #include "base/status_macros.h"
 #include "cli/prepare_fit.h"
 #include "cli/prepare_row.h"
+#include "data/manifest.h"
 #include "data/row_format.h"
 
 namespace varalign::cli {
@@ -98,12 +99,8 @@ std::vector<const ExampleEncoder*> RowEncoders::views() const {
   std::vector<const ExampleEncoder*> views;
   if (policy.has_value()) views.push_back(&*policy);
   if (!reward.has_value()) return views;
-  if (policy.has_value()) {
-    const v1::TextView ours = policy->View(), theirs = reward->View();
-    if (ours.tokenizer_sha256() == theirs.tokenizer_sha256() &&
-        ours.template_sha256() == theirs.template_sha256()) {
-      return views;
-    }
+  if (policy.has_value() && data::SameText(policy->View(), reward->View())) {
+    return views;
   }
   views.push_back(&*reward);
   return views;

@@ -126,4 +126,13 @@ absl::Status CheckTokenizer(const v1::DatasetManifest& manifest,
       base::kExitBadData);
 }
 
+bool SameText(const v1::TextView& a, const v1::TextView& b) {
+  return a.tokenizer_sha256() == b.tokenizer_sha256() &&
+         a.template_sha256() == b.template_sha256();
+}
+
+bool IsScored(const v1::DatasetManifest& manifest) {
+  return manifest.has_rewards() && manifest.has_logprobs();
+}
+
 }  // namespace varalign::data

@@ -28,6 +28,12 @@ absl::Status WriteManifest(const std::filesystem::path& directory,
 absl::Status CheckTokenizer(const v1::DatasetManifest& manifest,
                             const std::filesystem::path& model);
 
+// The same tokenizer and template read it: the ids of a text are the same.
+bool SameText(const v1::TextView& a, const v1::TextView& b);
+
+// Every row has a reward and a reference log-probability.
+bool IsScored(const v1::DatasetManifest& manifest);
+
 }  // namespace varalign::data
 
 #endif  // VARALIGN_DATA_MANIFEST_H_

@@ -3,17 +3,10 @@
 #include <utility>
 
 #include "base/status_macros.h"
+#include "data/manifest.h"
+#include "worker/column_score.h"
 
 namespace varalign::worker {
-namespace {
-
-objective::Score ColumnScore(const data::RowView& row) {
-  return {.reward = row.reward.value_or(0),
-          .logprob_sum = row.logprob_sum.value_or(0),
-          .num_tokens = static_cast<uint32_t>(row.response.size())};
-}
-
-}  // namespace
 
 absl::Status ScoreHeldOut(
     const v1::DatasetManifest& manifest,
@@ -28,7 +21,7 @@ absl::Status ScoreHeldOut(
       scores.push_back(ColumnScore(row));
     }
   }
-  if (!manifest.has_rewards() || !manifest.has_logprobs()) {
+  if (!data::IsScored(manifest)) {
     ASSIGN_OR_RETURN(const auto scorer, make_scorer());
     const uint64_t total = scores.size();
     ASSIGN_OR_RETURN(scores, scorer->Score(views, [&](uint64_t rows) {

@@ -6,6 +6,7 @@
 #include "base/exit_code.h"
 #include "base/status_macros.h"
 #include "objective/log_weights.h"
+#include "objective/score_kinds.h"
 
 namespace varalign::worker {
 namespace {
@@ -21,23 +22,18 @@ absl::StatusOr<ScoreSource> ChooseScoreSource(
     const v1::RunConfig& config, const v1::Objective& rule,
     const v1::DatasetManifest& manifest, bool has_reward_server) {
   using Scoring = v1::ScoringConfig;
-  const bool lacks_rewards =
-      objective::NeedsRewards(rule) && !manifest.has_rewards();
-  const bool lacks_logprobs =
-      objective::NeedsLogProbs(rule) && !manifest.has_logprobs();
-  const bool complete = !lacks_rewards && !lacks_logprobs;
-  const bool needs_scores =
-      objective::NeedsRewards(rule) || objective::NeedsLogProbs(rule);
+  const objective::ScoreKinds columns = {.rewards = manifest.has_rewards(),
+                                         .logprobs = manifest.has_logprobs()};
+  const objective::ScoreKinds missing = objective::MissingScores(rule, columns);
   const Scoring::Mode mode = config.scoring().mode();
-  if (!needs_scores) return ScoreSource::kColumns;
-  if (mode == Scoring::MODE_COLUMNS && !complete) {
+  if (mode == Scoring::MODE_COLUMNS && missing.any()) {
     return BadConfig(absl::StrCat(
         "scoring.mode is columns, but the data set has no ",
-        lacks_rewards ? "rewards" : "reference log-probabilities",
+        missing.rewards ? "rewards" : "reference log-probabilities",
         " for every row; use scoring.mode: auto with a reward server: ",
         config.data().path()));
   }
-  if (complete && mode != Scoring::MODE_BEFORE && mode != Scoring::MODE_AHEAD) {
+  if (!objective::ServedScores(rule, columns, mode).any()) {
     return ScoreSource::kColumns;
   }
   if (!has_reward_server) {

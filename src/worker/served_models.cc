@@ -7,7 +7,8 @@
 #include "base/exit_code.h"
 #include "base/status_macros.h"
 #include "checkpoint/model_fingerprint.h"
-#include "objective/log_weights.h"
+#include "data/manifest.h"
+#include "objective/score_kinds.h"
 #include "rpc/backoff.h"
 #include "rpc/call.h"
 #include "rpc/channel.h"
@@ -49,15 +50,13 @@ absl::Status CheckModel(const char* key, const std::string& path,
 
 ModelUse UseOfServers(const v1::Objective& rule, ScoreSource source,
                       const v1::DatasetManifest* evaluation) {
-  const bool scores = source != ScoreSource::kColumns;
-  ModelUse use{.reward = scores && objective::NeedsRewards(rule),
-               .reference = scores && objective::NeedsLogProbs(rule)};
   // Held-out rows are scored whole where one column is missing.
-  if (evaluation != nullptr &&
-      (!evaluation->has_rewards() || !evaluation->has_logprobs())) {
-    use = {.reward = true, .reference = true};
+  if (evaluation != nullptr && !data::IsScored(*evaluation)) {
+    return {.reward = true, .reference = true};
   }
-  return use;
+  if (source == ScoreSource::kColumns) return {};
+  const objective::ScoreKinds needed = objective::NeededScores(rule);
+  return {.reward = needed.rewards, .reference = needed.logprobs};
 }
 
 absl::Status CheckServedModels(const v1::ServerInfo& info,
