@@ -1,6 +1,5 @@
 #include "cli/score_remote.h"
 
-#include <cstring>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -10,9 +9,11 @@
 #include "base/exit_code.h"
 #include "base/status_macros.h"
 #include "checkpoint/model_fingerprint.h"
+#include "data/manifest.h"
 #include "rpc/backoff.h"
 #include "rpc/call.h"
 #include "rpc/channel.h"
+#include "rpc/token_span.h"
 #include "varalign/v1/reward.grpc.pb.h"
 
 namespace varalign::cli {
@@ -26,26 +27,13 @@ constexpr rpc::BackoffOptions kNoRoom = {.initial = absl::Milliseconds(100),
                                          .jitter = 0.5,
                                          .budget = absl::Minutes(10)};
 
-std::string Le32(const std::vector<uint32_t>& ids) {
-  std::string bytes(ids.size() * sizeof(uint32_t), '\0');
-  std::memcpy(bytes.data(), ids.data(), bytes.size());
-  return bytes;
-}
-
-void SetSpan(const TextIds& text, v1::TokenSpan* span) {
-  span->set_ids_le32(Le32(text.ids));
-  span->set_reward_ids_le32(Le32(text.reward_ids));
-}
-
 v1::ScorePairsRequest ToRequest(std::span<const ScoreExample> examples) {
   v1::ScorePairsRequest request;
+  rpc::PairCollector pairs(request);
   for (const ScoreExample& example : examples) {
-    SetSpan(example.prompt, request.add_prompts());
+    pairs.AddPrompt(example.prompt.ids, example.prompt.reward_ids);
     for (const TextIds& response : example.responses) {
-      v1::Pair& pair = *request.add_pairs();
-      pair.set_prompt(static_cast<uint32_t>(request.prompts_size() - 1));
-      pair.set_response(static_cast<uint32_t>(request.responses_size()));
-      SetSpan(response, request.add_responses());
+      pairs.AddResponse(response.ids, response.reward_ids);
     }
   }
   return request;
@@ -118,10 +106,10 @@ absl::Status CheckText(const ExampleEncoder* encoder, const v1::ModelInfo& info,
     return absl::OkStatus();
   }
   const v1::TextView view = encoder->View();
-  if (view.tokenizer_sha256() == info.tokenizer_sha256() &&
-      view.template_sha256() == info.template_sha256()) {
-    return absl::OkStatus();
-  }
+  v1::TextView served;
+  served.set_tokenizer_sha256(info.tokenizer_sha256());
+  served.set_template_sha256(info.template_sha256());
+  if (data::SameText(view, served)) return absl::OkStatus();
   return base::WithExitCode(
       absl::FailedPreconditionError(absl::StrCat(
           "the server's ", model,

@@ -1,8 +1,6 @@
 #include "reward_server/request_reading.h"
 
 #include <algorithm>
-#include <bit>
-#include <cstring>
 #include <span>
 #include <string>
 
@@ -11,24 +9,10 @@
 #include "base/string_view.h"
 #include "objective/log_weights.h"
 #include "rpc/proto_time.h"
+#include "rpc/token_span.h"
 
 namespace varalign::reward_server {
 namespace {
-
-static_assert(std::endian::native == std::endian::little,
-              "ids_le32 is copied as it is");
-
-absl::StatusOr<std::vector<uint32_t>> ReadIds(const std::string& bytes,
-                                              const std::string& place) {
-  if (bytes.size() % sizeof(uint32_t) != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("ids must be little-endian uint32, 4 bytes each: ", place,
-                     " has ", bytes.size(), " bytes"));
-  }
-  std::vector<uint32_t> ids(bytes.size() / sizeof(uint32_t));
-  std::memcpy(ids.data(), bytes.data(), bytes.size());
-  return ids;
-}
 
 absl::StatusOr<std::vector<SpanTokens>> ReadSpans(const SpanField& spans,
                                                   const char* field) {
@@ -38,9 +22,9 @@ absl::StatusOr<std::vector<SpanTokens>> ReadSpans(const SpanField& spans,
     const std::string place = absl::StrCat(field, "[", i, "].");
     SpanTokens& span = result.emplace_back();
     ASSIGN_OR_RETURN(span.ids,
-                     ReadIds(spans[i].ids_le32(), place + "ids_le32"));
-    ASSIGN_OR_RETURN(span.reward_ids, ReadIds(spans[i].reward_ids_le32(),
-                                              place + "reward_ids_le32"));
+                     rpc::ReadIds(spans[i].ids_le32(), place + "ids_le32"));
+    ASSIGN_OR_RETURN(span.reward_ids, rpc::ReadIds(spans[i].reward_ids_le32(),
+                                                   place + "reward_ids_le32"));
     if (span.ids.empty()) {
       return absl::InvalidArgumentError(
           absl::StrCat("a span must not be empty: ", place, "ids_le32"));

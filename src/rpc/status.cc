@@ -45,4 +45,9 @@ bool IsRetryable(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
 }
 
+bool MaySucceedLater(const absl::Status& status) {
+  return IsRetryable(status) || absl::IsResourceExhausted(status) ||
+         absl::IsCancelled(status);
+}
+
 }  // namespace varalign::rpc

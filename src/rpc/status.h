@@ -18,6 +18,11 @@ absl::Status FromGrpc(const grpc::Status& status);
 // of ours may be repeated.
 bool IsRetryable(const absl::Status& status);
 
+// The same scoring may succeed later, here or at another server: retryable, or
+// the server had no room (ResourceExhausted) or ended the call while it stopped
+// (Cancelled).
+bool MaySucceedLater(const absl::Status& status);
+
 }  // namespace varalign::rpc
 
 #endif  // VARALIGN_RPC_STATUS_H_

@@ -9,7 +9,7 @@
 #include "rpc/call.h"
 #include "rpc/channel.h"
 #include "rpc/status.h"
-#include "worker/reward_rows.h"
+#include "rpc/token_span.h"
 
 namespace varalign::worker {
 namespace {
@@ -18,10 +18,6 @@ namespace {
 constexpr uint64_t kRequestTokens = 8192;
 constexpr int kRequestPairs = 512;
 constexpr absl::Duration kCallTimeout = absl::Minutes(2);
-
-bool MaySucceedLater(const absl::Status& status) {
-  return rpc::IsRetryable(status) || absl::IsResourceExhausted(status);
-}
 
 }  // namespace
 
@@ -56,13 +52,14 @@ absl::StatusOr<std::vector<objective::Score>> PairScorer::Score(
   while (next < examples.size()) {
     v1::ScorePairsRequest request;
     *request.mutable_outputs() = options_.outputs;
-    PairCollector pairs(request);
+    rpc::PairCollector pairs(request);
     while (next < examples.size() && pairs.tokens() < kRequestTokens &&
            request.pairs_size() < kRequestPairs) {
-      for (size_t k = 0; k < examples[next].rows.size(); ++k) {
-        pairs.Add(next, examples[next], k);
+      const data::ExampleView& example = examples[next++];
+      pairs.AddPrompt(example.prompt, example.reward_prompt);
+      for (const data::RowView& row : example.rows) {
+        pairs.AddResponse(row.response, row.reward_response);
       }
-      ++next;
     }
     RETURN_IF_ERROR(Append(request, scores));
     progress(scores.size());
@@ -110,7 +107,7 @@ absl::StatusOr<v1::ScorePairsResponse> PairScorer::Call(
       return response;
     }
     const auto delay = retrier.NextDelay(clock_.MonotonicNow());
-    if (!MaySucceedLater(response.status()) || !delay.has_value()) {
+    if (!rpc::MaySucceedLater(response.status()) || !delay.has_value()) {
       requests_.With({"error"}).Increment();
       return absl::Status(
           response.status().code(),

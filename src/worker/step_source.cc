@@ -1,30 +1,27 @@
 #include "worker/step_source.h"
 
-#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "objective/score_kinds.h"
+#include "worker/column_score.h"
 
 namespace varalign::worker {
 namespace {
 
-constexpr double kNotAsked = std::numeric_limits<double>::quiet_NaN();
-
-// What the objective does not need may be absent: it is read as 0.
-absl::StatusOr<objective::Score> ColumnScore(const data::ExampleView& example,
+absl::StatusOr<objective::Score> NeededScore(const data::ExampleView& example,
                                              size_t response,
                                              const v1::Objective& rule) {
   const data::RowView& row = example.rows[response];
-  if ((!row.reward.has_value() && objective::NeedsRewards(rule)) ||
-      (!row.logprob_sum.has_value() && objective::NeedsLogProbs(rule))) {
+  const objective::ScoreKinds columns = {
+      .rewards = row.reward.has_value(),
+      .logprobs = row.logprob_sum.has_value()};
+  if (objective::MissingScores(rule, columns).any()) {
     return absl::DataLossError(absl::StrCat(
         "the data set has no score for row ", example.first_row + response));
   }
-  return objective::Score{
-      .reward = row.reward.value_or(0),
-      .logprob_sum = row.logprob_sum.value_or(0),
-      .num_tokens = static_cast<uint32_t>(row.response.size())};
+  return ColumnScore(row);
 }
 
 bool NeedsZSet(const StepBatch& batch, const std::vector<uint32_t>& z_set,
@@ -48,12 +45,12 @@ absl::Status AddZSet(const StepContext& context, size_t z_set,
                      PreparedStep& step) {
   const std::vector<uint32_t>& rows = step.batch.z_sets[z_set];
   std::vector<uint32_t> group;
-  std::vector<objective::Role> roles;
+  std::vector<base::Role> roles;
   for (size_t k = 0; k < rows.size(); ++k) {
     const BatchRow& row = step.batch.rows[rows[k]];
     step.log_weights[rows[k]] = weights.log_weights[k];
     group.push_back(row.example);
-    roles.push_back(static_cast<objective::Role>(step.batch.view(row).role));
+    roles.push_back(step.batch.view(row).role);
   }
   if (step.batch.rank_of_z_set(z_set) != context.rank) return absl::OkStatus();
   return step.statistics.AddZSet(scores, weights, context.rule, group, roles);
@@ -73,7 +70,7 @@ absl::StatusOr<PreparedStep> ColumnStepSource::Take(uint64_t step) {
     for (const uint32_t number : batch.z_sets[z_set]) {
       const BatchRow& row = batch.rows[number];
       ASSIGN_OR_RETURN(const objective::Score score,
-                       ColumnScore(batch.examples[row.example], row.response,
+                       NeededScore(batch.examples[row.example], row.response,
                                    context_.rule));
       scores.push_back(score);
       group.push_back(row.example);

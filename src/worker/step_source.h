@@ -3,6 +3,7 @@
 #define VARALIGN_WORKER_STEP_SOURCE_H_
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -12,11 +13,13 @@
 
 namespace varalign::worker {
 
+// The log-weight of a row that this rank neither trains nor reports on.
+inline constexpr double kNotAsked = std::numeric_limits<double>::quiet_NaN();
+
 // One step, ready to be trained.
 struct PreparedStep {
   StepBatch batch;
-  // [rows of the batch], nats, -inf for a weight of 0; NaN for rows that this
-  // rank neither trains nor reports on.
+  // [rows of the batch], nats, -inf for a weight of 0, or kNotAsked.
   std::vector<double> log_weights;
   // Of the Z-sets that this rank reports on; to be added up over the ranks.
   objective::WeightStatistics statistics;

@@ -7,12 +7,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "worker/reward_rows.h"
+#include "rpc/token_span.h"
 
 namespace varalign::worker {
 namespace {
-
-constexpr double kNotAsked = std::numeric_limits<double>::quiet_NaN();
 
 // Positions of the rows that `rank` needs; none: the Z-set is not its concern.
 std::vector<uint32_t> RowsNeeded(const StepBatch& batch,
@@ -23,6 +21,25 @@ std::vector<uint32_t> RowsNeeded(const StepBatch& batch,
     if (NeedsWeight(batch, batch.rows[z_set[k]], rank)) needed.push_back(k);
   }
   return needed;
+}
+
+// The rows of one prompt share its span where they follow one another. Returns
+// what they cost the server's credit.
+uint64_t AddPairs(const StepBatch& batch, const std::vector<uint32_t>& z_set,
+                  v1::Group& group) {
+  rpc::PairCollector pairs(group);
+  std::optional<uint32_t> last;
+  for (const uint32_t number : z_set) {
+    const BatchRow& row = batch.rows[number];
+    const data::ExampleView& example = batch.examples[row.example];
+    if (last != row.example) {
+      pairs.AddPrompt(example.prompt, example.reward_prompt);
+    }
+    last = row.example;
+    const data::RowView& text = example.rows[row.response];
+    pairs.AddResponse(text.response, text.reward_response);
+  }
+  return pairs.tokens();
 }
 
 // Rubbish from a server is never trained on. A weight may be 0.
@@ -88,11 +105,7 @@ StreamedStepSource::AskedStep StreamedStepSource::AskFor(uint64_t step) {
     std::vector<uint32_t> needed = RowsNeeded(batch, members, context_.rank);
     if (needed.empty()) continue;
     v1::Group group;
-    PairCollector pairs(group);
-    for (const uint32_t member : members) {
-      const BatchRow& row = batch.rows[member];
-      pairs.Add(row.example, batch.examples[row.example], row.response);
-    }
+    const uint64_t tokens = AddPairs(batch, members, group);
     if (needed.size() == members.size()) needed.clear();
     group.mutable_rows()->Assign(needed.begin(), needed.end());
     // The first row of the data set in a Z-set names it.
@@ -100,7 +113,7 @@ StreamedStepSource::AskedStep StreamedStepSource::AskFor(uint64_t step) {
     const uint64_t hash = batch.examples[first.example].first_row;
     asked.z_sets.push_back(
         {.z_set = z_set,
-         .ticket = client_.Send(std::move(group), pairs.tokens(), hash),
+         .ticket = client_.Send(std::move(group), tokens, hash),
          .rows = std::move(needed)});
   }
   return asked;

@@ -23,11 +23,6 @@ constexpr absl::Duration kPoll = absl::Milliseconds(200);
 constexpr rpc::BackoffOptions kReconnect = {.max = absl::Seconds(5),
                                             .budget = absl::InfiniteDuration()};
 
-bool MaySucceedLater(const absl::Status& status) {
-  return rpc::IsRetryable(status) || absl::IsResourceExhausted(status) ||
-         absl::IsCancelled(status);
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<WeightLane>> WeightLane::Start(
@@ -72,8 +67,7 @@ void WeightLane::Send(WeightJob job) {
 std::optional<uint64_t> WeightLane::Ready() const {
   const absl::Duration now = clock_.MonotonicNow();
   for (const auto& [ticket, job] : waiting_) {
-    const auto held = not_before_.find(ticket);
-    if (held != not_before_.end() && held->second > now) continue;
+    if (job.not_before > now) continue;
     // In the order of tickets: later groups do not overtake for their size.
     const bool fits =
         under_way_.empty() || tokens_under_way_ + job.tokens <= credit_;
@@ -94,15 +88,7 @@ void WeightLane::TakeBack() {
 
 void WeightLane::Run() {
   rpc::Retrier retrier(kReconnect, options_.seed);
-  while (true) {
-    {
-      absl::MutexLock lock(&mutex_);
-      const auto wanted = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-        return stopping_ || !waiting_.empty();
-      };
-      mutex_.Await(absl::Condition(&wanted));
-      if (stopping_) return;
-    }
+  while (AwaitJobs()) {
     const absl::Status ended = Serve();
     {
       absl::MutexLock lock(&mutex_);
@@ -111,7 +97,7 @@ void WeightLane::Run() {
       if (answered_) retrier.Reset();
       answered_ = false;
     }
-    if (!ended.ok() && !MaySucceedLater(ended)) {
+    if (!ended.ok() && !rpc::MaySucceedLater(ended)) {
       FailAll(ended);
       continue;
     }
@@ -123,15 +109,26 @@ void WeightLane::Run() {
     base::LogWarning("reward_stream_lost",
                      {{"server", options_.server},
                       {"reason", std::string(ended.message())}});
-    const absl::Duration delay =
-        retrier.NextDelay(clock_.MonotonicNow()).value_or(kReconnect.max);
-    absl::MutexLock lock(&mutex_);
-    const auto stopping = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-      return stopping_;
-    };
-    mutex_.AwaitWithTimeout(absl::Condition(&stopping),
-                            std::min(delay, TimeLeft()));
+    Pause(retrier.NextDelay(clock_.MonotonicNow()).value_or(kReconnect.max));
   }
+}
+
+bool WeightLane::AwaitJobs() {
+  absl::MutexLock lock(&mutex_);
+  const auto wanted = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return stopping_ || !waiting_.empty();
+  };
+  mutex_.Await(absl::Condition(&wanted));
+  return !stopping_;
+}
+
+void WeightLane::Pause(absl::Duration delay) {
+  absl::MutexLock lock(&mutex_);
+  const auto stopping = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return stopping_;
+  };
+  mutex_.AwaitWithTimeout(absl::Condition(&stopping),
+                          std::min(delay, TimeLeft()));
 }
 
 absl::Duration WeightLane::TimeLeft() const {
@@ -147,8 +144,9 @@ void WeightLane::MoveOn() {
   {
     absl::MutexLock lock(&mutex_);
     jobs.swap(waiting_);
-    not_before_.clear();
   }
+  // It was this server that asked for patience.
+  for (auto& [ticket, job] : jobs) job.not_before = absl::ZeroDuration();
   if (jobs.empty() || callbacks_.on_lost(jobs)) return;
   absl::MutexLock lock(&mutex_);
   waiting_.merge(jobs);
@@ -266,8 +264,8 @@ void WeightLane::TakeError(const v1::GroupError& error) {
     ticket = job.ticket;
     tokens_under_way_ -= job.tokens;
     const absl::Duration now = clock_.MonotonicNow();
-    if (MaySucceedLater(status) && now < callbacks_.give_up_at(ticket)) {
-      not_before_[ticket] =
+    if (rpc::MaySucceedLater(status) && now < callbacks_.give_up_at(ticket)) {
+      job.not_before =
           now + rpc::BackoffDelay(kReconnect, ++job.attempts, ticket);
       waiting_.emplace(ticket, std::move(job));
       return;

@@ -29,6 +29,7 @@ struct WeightJob {
   uint64_t ticket = 0;
   v1::Group group;  // without id and deadline
   uint64_t tokens = 0;
+  absl::Duration not_before = absl::ZeroDuration();  // monotonic
   int attempts = 0;
 };
 
@@ -79,6 +80,10 @@ class WeightLane {
              std::unique_ptr<v1::ScoringService::Stub> stub);
 
   void Run();
+  // False: the lane stops.
+  bool AwaitJobs();
+  // For `delay`, or until the first of the waiting jobs is late.
+  void Pause(absl::Duration delay);
   // From Open to the end of the stream; why it ended.
   absl::Status Serve();
   // Unavailable: the stream has ended, see Finish, or the server is draining.
@@ -107,7 +112,6 @@ class WeightLane {
 
   mutable absl::Mutex mutex_;
   std::map<uint64_t, WeightJob> waiting_ ABSL_GUARDED_BY(mutex_);  // by ticket
-  std::map<uint64_t, absl::Duration> not_before_ ABSL_GUARDED_BY(mutex_);
   std::map<uint64_t, WeightJob> under_way_ ABSL_GUARDED_BY(mutex_);  // by id
   uint64_t last_group_id_ ABSL_GUARDED_BY(mutex_) = 0;  // of the stream
   uint64_t tokens_under_way_ ABSL_GUARDED_BY(mutex_) = 0;
