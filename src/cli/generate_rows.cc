@@ -49,7 +49,8 @@ absl::StatusOr<PromptEncoder> PromptEncoder::Load(
 
 absl::StatusOr<std::vector<uint32_t>> PromptEncoder::EncodeText(
     const std::string& text) const {
-  ASSIGN_OR_RETURN(std::vector<uint32_t> ids, tokenizer_->Encode(text, false));
+  ASSIGN_OR_RETURN(std::vector<uint32_t> ids,
+                   tokenizer_->Encode(text, text::SpecialTokens::kNone));
   if (control_.adds_bos && (ids.empty() || ids.front() != control_.bos)) {
     ids.insert(ids.begin(), *control_.bos);
   }
@@ -75,8 +76,9 @@ absl::StatusOr<std::vector<uint32_t>> PromptEncoder::Encode(
     for (const data::Turn& turn : turns) {
       messages.push_back({turn.role, turn.content});
     }
-    ASSIGN_OR_RETURN(const std::string rendered,
-                     tokenizer_->RenderChat(messages, true));
+    ASSIGN_OR_RETURN(
+        const std::string rendered,
+        tokenizer_->RenderChat(messages, text::GenerationPrompt::kAdd));
     return EncodeText(rendered);
   }
   ASSIGN_OR_RETURN(const std::string text, data::TextField(row, "prompt"));
@@ -94,7 +96,7 @@ absl::StatusOr<std::vector<uint32_t>> PromptEncoder::EncodeTyped(
 
 std::string PromptEncoder::Decode(const std::vector<uint32_t>& ids) const {
   if (!tokenizer_.has_value()) return "";
-  return tokenizer_->Decode(ids, true).value_or("");
+  return tokenizer_->Decode(ids, text::SpecialText::kSkip).value_or("");
 }
 
 absl::StatusOr<std::vector<std::vector<uint32_t>>> ReadPrompts(

@@ -71,7 +71,8 @@ absl::StatusOr<base::Json> InspectedJson(const InspectedRow& row,
   ids.insert(ids.end(), row.response.begin(), row.response.end());
   std::vector<int> mask(row.prompt.size(), 0);
   mask.resize(ids.size(), 1);
-  ASSIGN_OR_RETURN(const std::string text, tokenizer.Decode(ids, false));
+  ASSIGN_OR_RETURN(const std::string text,
+                   tokenizer.Decode(ids, text::SpecialText::kKeep));
   return base::Json{{"version", 1},
                     {"index", row.index},
                     {"text", text},
@@ -83,9 +84,9 @@ absl::StatusOr<std::string> InspectedText(const InspectedRow& row,
                                           const text::Tokenizer& tokenizer,
                                           Marks marks) {
   ASSIGN_OR_RETURN(const std::string prompt,
-                   tokenizer.Decode(row.prompt, false));
+                   tokenizer.Decode(row.prompt, text::SpecialText::kKeep));
   ASSIGN_OR_RETURN(const std::string response,
-                   tokenizer.Decode(row.response, false));
+                   tokenizer.Decode(row.response, text::SpecialText::kKeep));
   const bool colour = marks == Marks::kColour;
   return absl::StrCat("row ", row.index, ": ", row.prompt.size(),
                       " prompt tokens, ", row.response.size(), " in the loss\n",

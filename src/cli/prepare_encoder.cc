@@ -26,12 +26,15 @@ absl::StatusOr<RenderedExample> RenderByTemplate(
     const text::Tokenizer& tokenizer, const data::ParsedExample& example) {
   std::vector<text::Message> messages = Messages(example);
   RenderedExample rendered;
-  ASSIGN_OR_RETURN(rendered.prompt, tokenizer.RenderChat(messages, true));
+  ASSIGN_OR_RETURN(
+      rendered.prompt,
+      tokenizer.RenderChat(messages, text::GenerationPrompt::kAdd));
   messages.push_back({"assistant", ""});
   for (const data::ParsedResponse& response : example.responses) {
     messages.back().content = response.text;
-    ASSIGN_OR_RETURN(const std::string whole,
-                     tokenizer.RenderChat(messages, false));
+    ASSIGN_OR_RETURN(
+        const std::string whole,
+        tokenizer.RenderChat(messages, text::GenerationPrompt::kNone));
     // A template may write past turns in another way than the one to come.
     const bool goes_on = whole.starts_with(rendered.prompt);
     rendered.rewritten |= !goes_on;
@@ -150,9 +153,9 @@ absl::Status ExampleEncoder::CheckTexts(
 
 absl::StatusOr<bool> ExampleEncoder::PutsSpaceFirst() const {
   ASSIGN_OR_RETURN(const std::vector<uint32_t> one,
-                   tokenizer_.Encode("a", false));
+                   tokenizer_.Encode("a", text::SpecialTokens::kNone));
   ASSIGN_OR_RETURN(const std::vector<uint32_t> two,
-                   tokenizer_.Encode("a a", false));
+                   tokenizer_.Encode("a a", text::SpecialTokens::kNone));
   return one.size() == 1 && two.size() == 2 && one[0] == two[0] &&
          one[0] == two[1];
 }
@@ -161,7 +164,7 @@ absl::StatusOr<std::vector<uint32_t>> ExampleEncoder::EncodeApart(
     const std::string& response) const {
   std::string_view bare = response;
   if (puts_space_first_ && bare.starts_with(' ')) bare.remove_prefix(1);
-  return tokenizer_.Encode(bare, false);
+  return tokenizer_.Encode(bare, text::SpecialTokens::kNone);
 }
 
 absl::Status ExampleEncoder::EncodeResponse(const RenderedExample& rendered,
@@ -189,7 +192,9 @@ absl::StatusOr<EncodedExample> ExampleEncoder::Encode(
   RETURN_IF_ERROR(CheckTexts(example));
   ASSIGN_OR_RETURN(const RenderedExample rendered, Render(example));
   EncodedExample encoded;
-  ASSIGN_OR_RETURN(encoded.prompt, tokenizer_.Encode(rendered.prompt, false));
+  ASSIGN_OR_RETURN(
+      encoded.prompt,
+      tokenizer_.Encode(rendered.prompt, text::SpecialTokens::kNone));
   const bool lacks_bos =
       control_.adds_bos &&
       (encoded.prompt.empty() || encoded.prompt.front() != control_.bos);

@@ -58,9 +58,11 @@ class LineEncoder {
       ASSIGN_OR_RETURN(rendered, data::TextOf(row["text"], "text"));
     }
     // A template writes the special tokens itself.
-    ASSIGN_OR_RETURN(
-        const std::vector<uint32_t> ids,
-        tokenizer_.Encode(rendered, !chat && !arguments_.no_special_tokens));
+    const auto special = chat || arguments_.no_special_tokens
+                             ? text::SpecialTokens::kNone
+                             : text::SpecialTokens::kAdd;
+    ASSIGN_OR_RETURN(const std::vector<uint32_t> ids,
+                     tokenizer_.Encode(rendered, special));
     return base::Json{{"ids", ids}, {"rendered", rendered}};
   }
 
@@ -76,8 +78,10 @@ class LineEncoder {
     for (const data::Turn& turn : turns) {
       messages.push_back({turn.role, turn.content});
     }
-    return tokenizer_.RenderChat(messages, arguments_.add_generation_prompt,
-                                 chat_template_);
+    const auto generation_prompt = arguments_.add_generation_prompt
+                                       ? text::GenerationPrompt::kAdd
+                                       : text::GenerationPrompt::kNone;
+    return tokenizer_.RenderChat(messages, generation_prompt, chat_template_);
   }
 
   const text::Tokenizer& tokenizer_;

@@ -94,19 +94,24 @@ at::Tensor Scaled(const at::Tensor& gradient, const at::Tensor& grad_output) {
   return gradient * grad_output;
 }
 
+struct WantedGradients {
+  bool hidden = false;
+  bool lm_head = false;
+};
+
 struct WeightedNllFunction
     : public torch::autograd::Function<WeightedNllFunction> {
   static variable_list forward(AutogradContext* ctx, const at::Tensor& hidden,
                                const at::Tensor& lm_head,
                                const at::Tensor& targets,
                                const at::Tensor& weights, int64_t chunk_rows,
-                               bool hidden_gradient, bool lm_head_gradient) {
+                               WantedGradients wanted) {
     Gradients gradients;
-    if (hidden_gradient) gradients.hidden = at::empty_like(hidden);
+    if (wanted.hidden) gradients.hidden = at::empty_like(hidden);
     const at::Tensor& buffer =
         lm_head.is_leaf() ? lm_head.grad() : at::Tensor();
-    const bool into_buffer = lm_head_gradient && buffer.defined();
-    if (lm_head_gradient) {
+    const bool into_buffer = wanted.lm_head && buffer.defined();
+    if (wanted.lm_head) {
       gradients.lm_head = into_buffer ? buffer : at::zeros_like(lm_head);
     }
     const at::Tensor row_weights = weights.detach().to(hidden.options());
@@ -137,7 +142,6 @@ struct WeightedNllFunction
             at::Tensor(),
             at::Tensor(),
             at::Tensor(),
-            at::Tensor(),
             at::Tensor()};
   }
 };
@@ -151,8 +155,8 @@ WeightedNll WeightedNllLoss(const at::Tensor& hidden, const at::Tensor& lm_head,
   const bool recording = at::GradMode::is_enabled();
   const variable_list outputs = WeightedNllFunction::apply(
       hidden, lm_head, targets, weights, std::max<int64_t>(chunk_rows, 1),
-      recording && hidden.requires_grad(),
-      recording && lm_head.requires_grad());
+      WantedGradients{.hidden = recording && hidden.requires_grad(),
+                      .lm_head = recording && lm_head.requires_grad()});
   return {outputs[0], outputs[1]};
 }
 

@@ -48,10 +48,11 @@ bool Holds(const std::vector<uint32_t>& ids, std::optional<uint32_t> id) {
 absl::StatusOr<bool> RepeatsInTurns(const Tokenizer& tokenizer, uint32_t bos) {
   if (!tokenizer.has_chat_template()) return false;
   const Message turns[] = {{"user", "a"}, {"assistant", "b"}, {"user", "c"}};
-  const absl::StatusOr<std::string> text = tokenizer.RenderChat(turns, true);
+  const absl::StatusOr<std::string> text =
+      tokenizer.RenderChat(turns, GenerationPrompt::kAdd);
   if (!text.ok()) return false;
   ASSIGN_OR_RETURN(const std::vector<uint32_t> ids,
-                   tokenizer.Encode(*text, false));
+                   tokenizer.Encode(*text, SpecialTokens::kNone));
   // Twice at the start is a defect of the template, not a mark of turns.
   const auto begin = ids.begin() + (ids.empty() ? 0 : 1);
   const auto rest =
@@ -74,7 +75,7 @@ absl::StatusOr<ControlTokens> ReadControlTokens(
   control.bos = tokenizer.bos_id();
   if (control.bos.has_value()) {
     ASSIGN_OR_RETURN(const std::vector<uint32_t> specials,
-                     tokenizer.Encode("", true));
+                     tokenizer.Encode("", SpecialTokens::kAdd));
     control.adds_bos = !specials.empty() && specials.front() == *control.bos;
     ASSIGN_OR_RETURN(control.bos_repeats,
                      RepeatsInTurns(tokenizer, *control.bos));

@@ -134,12 +134,12 @@ absl::StatusOr<Tokenizer> Tokenizer::Load(const std::filesystem::path& model) {
 }
 
 absl::StatusOr<std::vector<uint32_t>> Tokenizer::Encode(
-    std::string_view text, bool add_special_tokens) const {
+    std::string_view text, SpecialTokens special) const {
   VaralignIds ids{};
   VaralignText error{};
-  const int32_t code =
-      varalign_tokens_encode(state_->tokens.get(), View(text),
-                             add_special_tokens ? 1 : 0, &ids, &error);
+  const int32_t code = varalign_tokens_encode(
+      state_->tokens.get(), View(text), special == SpecialTokens::kAdd ? 1 : 0,
+      &ids, &error);
   if (code != VARALIGN_TEXT_OK) return ForeignStatus(code, "encode", error);
   return TakeIds(ids);
 }
@@ -158,25 +158,26 @@ absl::StatusOr<std::optional<std::vector<uint32_t>>> Tokenizer::EncodeBehind(
 }
 
 absl::StatusOr<std::string> Tokenizer::Decode(std::span<const uint32_t> ids,
-                                              bool skip_special_tokens) const {
+                                              SpecialText special) const {
   VaralignText text{};
   VaralignText error{};
-  const int32_t code =
-      varalign_tokens_decode(state_->tokens.get(), ids.data(), ids.size(),
-                             skip_special_tokens ? 1 : 0, &text, &error);
+  const int32_t code = varalign_tokens_decode(
+      state_->tokens.get(), ids.data(), ids.size(),
+      special == SpecialText::kSkip ? 1 : 0, &text, &error);
   if (code != VARALIGN_TEXT_OK) return ForeignStatus(code, "decode", error);
   return Take(text);
 }
 
 absl::StatusOr<std::string> Tokenizer::RenderChat(
-    std::span<const Message> messages, bool add_generation_prompt,
+    std::span<const Message> messages, GenerationPrompt generation_prompt,
     std::optional<std::string_view> chat_template) const {
   // The names that transformers passes: the special tokens, then its own.
   base::Json variables = state_->text.special_tokens;
   variables["messages"] = MessagesJson(messages);
   variables["tools"] = nullptr;
   variables["documents"] = nullptr;
-  variables["add_generation_prompt"] = add_generation_prompt;
+  variables["add_generation_prompt"] =
+      generation_prompt == GenerationPrompt::kAdd;
   if (chat_template.has_value()) {
     ASSIGN_OR_RETURN(const ChatTemplate given,
                      ChatTemplate::Compile(*chat_template));

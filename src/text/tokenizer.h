@@ -22,6 +22,13 @@ struct Message {
   std::string content;
 };
 
+// What the post-processor adds to a text: BOS and the like.
+enum class SpecialTokens { kNone, kAdd };
+// Special tokens among the ids that are decoded.
+enum class SpecialText { kKeep, kSkip };
+// The start of a response behind a conversation.
+enum class GenerationPrompt { kNone, kAdd };
+
 // The text half of a Hugging Face model directory: tokenizer.json,
 // tokenizer_config.json, chat_template.jinja. Immutable; any thread.
 class Tokenizer {
@@ -33,17 +40,16 @@ class Tokenizer {
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
-  // InvalidArgument for invalid UTF-8. `add_special_tokens` runs the
-  // post-processor (BOS and the like).
+  // InvalidArgument for invalid UTF-8.
   absl::StatusOr<std::vector<uint32_t>> Encode(std::string_view text,
-                                               bool add_special_tokens) const;
+                                               SpecialTokens special) const;
   // The ids that `text` adds to those of `before` where both are one text, no
   // special tokens added. None where the ids of `before` alone do not begin
   // those of both: a token reaches over the boundary.
   absl::StatusOr<std::optional<std::vector<uint32_t>>> EncodeBehind(
       std::string_view before, std::string_view text) const;
   absl::StatusOr<std::string> Decode(std::span<const uint32_t> ids,
-                                     bool skip_special_tokens) const;
+                                     SpecialText special) const;
 
   // Largest id + 1, added tokens included.
   uint32_t vocabulary_size() const;
@@ -58,7 +64,7 @@ class Tokenizer {
   // (64 KiB, fuel 10^6, output 16 MiB). REQUIRES: has_chat_template(), or
   // `chat_template` given.
   absl::StatusOr<std::string> RenderChat(
-      std::span<const Message> messages, bool add_generation_prompt,
+      std::span<const Message> messages, GenerationPrompt generation_prompt,
       std::optional<std::string_view> chat_template = std::nullopt) const;
   bool has_chat_template() const;
 

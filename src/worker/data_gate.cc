@@ -107,7 +107,8 @@ absl::StatusOr<base::Json> DataGate::ShowRow(uint64_t index,
   mask.resize(ids.size(), 1);
   base::Json shown = {{"index", index}};
   if (tokenizer_.has_value()) {
-    ASSIGN_OR_RETURN(shown["text"], tokenizer_->Decode(ids, false));
+    ASSIGN_OR_RETURN(shown["text"],
+                     tokenizer_->Decode(ids, text::SpecialText::kKeep));
   }
   shown["tokens"] = ids;
   shown["loss_mask"] = mask;

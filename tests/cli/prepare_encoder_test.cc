@@ -196,7 +196,8 @@ class RealTokenizerTest : public ::testing::Test {
     return *std::move(encoded);
   }
   std::string Decode(const char* model, const std::vector<uint32_t>& ids) {
-    return *text::Tokenizer::Load(models_ / model)->Decode(ids, false);
+    return *text::Tokenizer::Load(models_ / model)
+                ->Decode(ids, text::SpecialText::kKeep);
   }
 
   std::filesystem::path models_;

@@ -13,12 +13,12 @@ void TokenizerFile(std::string_view bytes) {
   WriteScratch("tokenizer.json", bytes.substr(0, end));
   const auto tokenizer = text::Tokenizer::Load(ScratchDirectory());
   if (!tokenizer.ok()) return;
-  const auto ids = tokenizer->Encode(text, /*add_special_tokens=*/true);
+  const auto ids = tokenizer->Encode(text, text::SpecialTokens::kAdd);
   if (!ids.ok()) return;
   for (const uint32_t id : *ids) {
     Require(id < tokenizer->vocabulary_size(), "ids are of the vocabulary");
   }
-  (void)tokenizer->Decode(*ids, /*skip_special_tokens=*/false);
+  (void)tokenizer->Decode(*ids, text::SpecialText::kKeep);
 }
 
 }  // namespace varalign::fuzz

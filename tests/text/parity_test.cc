@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "tests/testing/temp_directory.h"
 #include "tests/testing/test_data.h"
 #include "tests/text/golden_lines.h"
 #include "tests/text/parity_texts.h"
@@ -35,28 +36,24 @@ class TokenizerDirectory {
  public:
   explicit TokenizerDirectory(fs::path path) : path_(std::move(path)) {
     if (!fs::exists(path_ / "tokenizer.json.gz")) return;
-    made_ = (fs::temp_directory_path() / "parityXXXXXX").string();
-    if (mkdtemp(made_.data()) == nullptr) std::abort();
-    std::ofstream(made_ + "/tokenizer.json", std::ios::binary)
+    std::ofstream(made_ / "tokenizer.json", std::ios::binary)
         << ReadGzip(path_ / "tokenizer.json.gz");
-    path_ = made_;
+    path_ = made_.path();
   }
-  ~TokenizerDirectory() {
-    if (!made_.empty()) fs::remove_all(made_);
-  }
-  TokenizerDirectory(const TokenizerDirectory&) = delete;
   const fs::path& path() const { return path_; }
 
  private:
   fs::path path_;
-  std::string made_;
+  testing::TempDirectory made_;
 };
 
 const std::vector<std::string>& Texts(const std::string& corpus) {
   static auto* all = new std::map<std::string, std::vector<std::string>>();
   std::vector<std::string>& texts = (*all)[corpus];
   if (!texts.empty()) return texts;
-  if (corpus != "random") return texts = CorpusTexts(TestData(), corpus);
+  if (corpus != "random") {
+    return texts = CorpusTexts(*testing::TestData(""), corpus);
+  }
   const auto seed = Golden()["seed"].get<uint64_t>();
   const auto count = Golden()["num_texts"]["random"].get<uint64_t>();
   for (uint64_t i = 0; i < count; ++i) texts.push_back(RandomText(seed, i));
@@ -80,7 +77,7 @@ std::vector<std::string> BlockHashes(const std::vector<std::string>& texts,
 }
 
 std::string IdBytes(const Tokenizer& tokenizer, const std::string& text) {
-  std::vector<uint32_t> ids = *tokenizer.Encode(text, false);
+  std::vector<uint32_t> ids = *tokenizer.Encode(text, SpecialTokens::kNone);
   ids.insert(ids.begin(), static_cast<uint32_t>(ids.size()));
   std::string bytes(ids.size() * sizeof(uint32_t), '\0');
   std::memcpy(bytes.data(), ids.data(), bytes.size());
@@ -88,19 +85,21 @@ std::string IdBytes(const Tokenizer& tokenizer, const std::string& text) {
 }
 
 std::string DecodedBytes(const Tokenizer& tokenizer, const std::string& text) {
-  const std::vector<uint32_t> ids = *tokenizer.Encode(text, true);
-  return *tokenizer.Decode(ids, false) + '\0';
+  const std::vector<uint32_t> ids =
+      *tokenizer.Encode(text, SpecialTokens::kAdd);
+  return *tokenizer.Decode(ids, SpecialText::kKeep) + '\0';
 }
 
 class ParityTest : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     golden_ = Golden()["tokenizers"][GetParam()];
-    const fs::path path = golden_["path"].is_null()
-                              ? GoldenText() / GetParam()
-                              : TestData() / golden_["path"].get<std::string>();
-    if (!fs::exists(path)) GTEST_SKIP() << "no test data at " << path;
-    directory_.emplace(path);
+    if (golden_["path"].is_null()) {
+      directory_.emplace(GoldenText() / GetParam());
+    } else {
+      REQUIRE_TEST_DATA(path, golden_["path"].get<std::string>());
+      directory_.emplace(path);
+    }
     absl::StatusOr<Tokenizer> tokenizer = Tokenizer::Load(directory_->path());
     ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
     tokenizer_.emplace(*std::move(tokenizer));

@@ -8,6 +8,8 @@
 #include <thread>
 
 #include "base/digest.h"
+#include "tests/testing/temp_directory.h"
+#include "tests/testing/test_data.h"
 #include "tests/text/golden_lines.h"
 
 namespace varalign::text {
@@ -24,10 +26,7 @@ void Write(const fs::path& path, std::string_view text) {
 // "<s> </s> <unk> hello world".
 class TokenizerTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "textXXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    model_ = name;
+  TokenizerTest() {
     Write(model_ / "tokenizer.json", R"({
       "version":"1.0","truncation":{"direction":"Right","max_length":2,
         "strategy":"LongestFirst","stride":0},"padding":null,
@@ -47,8 +46,6 @@ class TokenizerTest : public ::testing::Test {
       "model":{"type":"WordLevel","unk_token":"<unk>",
         "vocab":{"<s>":0,"<unk>":1,"hello":2,"world":3,"</s>":9}}})");
   }
-  void TearDown() override { fs::remove_all(model_); }
-
   void Config(std::string_view json) {
     Write(model_ / "tokenizer_config.json", json);
   }
@@ -59,32 +56,37 @@ class TokenizerTest : public ::testing::Test {
   }
   std::string Render(const Tokenizer& tokenizer) {
     const Message hi[] = {{"user", "hi"}};
-    const absl::StatusOr<std::string> text = tokenizer.RenderChat(hi, true);
+    const absl::StatusOr<std::string> text =
+        tokenizer.RenderChat(hi, GenerationPrompt::kAdd);
     return text.ok() ? *text : text.status().ToString();
   }
 
-  fs::path model_;
+  const testing::TempDirectory directory_;
+  const fs::path model_ = directory_.path();
 };
 
 TEST_F(TokenizerTest, EncodesWithAndWithoutSpecialTokens) {
   const Tokenizer tokenizer = Load();
-  EXPECT_EQ(*tokenizer.Encode("hello world", true),
+  EXPECT_EQ(*tokenizer.Encode("hello world", SpecialTokens::kAdd),
             (std::vector<uint32_t>{0, 2, 3}));
-  EXPECT_EQ(*tokenizer.Encode("hello world", false),
+  EXPECT_EQ(*tokenizer.Encode("hello world", SpecialTokens::kNone),
             (std::vector<uint32_t>{2, 3}));
-  EXPECT_EQ(*tokenizer.Encode("", false), std::vector<uint32_t>{});
+  EXPECT_EQ(*tokenizer.Encode("", SpecialTokens::kNone),
+            std::vector<uint32_t>{});
 }
 
 TEST_F(TokenizerTest, IgnoresTheTruncationThatTheFileWasSavedWith) {
-  EXPECT_EQ(Load().Encode("hello world hello world", false)->size(), 4u);
+  EXPECT_EQ(
+      Load().Encode("hello world hello world", SpecialTokens::kNone)->size(),
+      4u);
 }
 
 TEST_F(TokenizerTest, DecodesWithAndWithoutSpecialTokens) {
   const Tokenizer tokenizer = Load();
   const std::vector<uint32_t> ids = {0, 2, 3, 9};
-  EXPECT_EQ(*tokenizer.Decode(ids, false), "<s> hello world </s>");
-  EXPECT_EQ(*tokenizer.Decode(ids, true), "hello world");
-  EXPECT_EQ(*tokenizer.Decode({}, true), "");
+  EXPECT_EQ(*tokenizer.Decode(ids, SpecialText::kKeep), "<s> hello world </s>");
+  EXPECT_EQ(*tokenizer.Decode(ids, SpecialText::kSkip), "hello world");
+  EXPECT_EQ(*tokenizer.Decode({}, SpecialText::kSkip), "");
 }
 
 TEST_F(TokenizerTest, CountsTheVocabularyByItsLargestId) {
@@ -92,7 +94,8 @@ TEST_F(TokenizerTest, CountsTheVocabularyByItsLargestId) {
 }
 
 TEST_F(TokenizerTest, RefusesInvalidUtf8AndSaysWhere) {
-  const absl::Status status = Load().Encode("ab\xff", false).status();
+  const absl::Status status =
+      Load().Encode("ab\xff", SpecialTokens::kNone).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("UTF-8 at byte 2"));
 }
@@ -158,13 +161,15 @@ TEST_F(TokenizerTest, TemplateFileWinsOverTheConfig) {
 
 TEST_F(TokenizerTest, GivenTemplateReplacesTheModels) {
   const Message hi[] = {{"user", "hi"}};
-  EXPECT_EQ(*Load().RenderChat(hi, false, "{{ messages[0].role }}"), "user");
+  EXPECT_EQ(
+      *Load().RenderChat(hi, GenerationPrompt::kNone, "{{ messages[0].role }}"),
+      "user");
 }
 
 TEST_F(TokenizerTest, BrokenTemplateLeavesEncodingUsable) {
   Write(model_ / "chat_template.jinja", "{% if %}");
   const Tokenizer tokenizer = Load();
-  EXPECT_TRUE(tokenizer.Encode("hello", true).ok());
+  EXPECT_TRUE(tokenizer.Encode("hello", SpecialTokens::kAdd).ok());
   EXPECT_THAT(Render(tokenizer), HasSubstr("INVALID_ARGUMENT"));
 }
 
@@ -172,13 +177,11 @@ TEST_F(TokenizerTest, BrokenTemplateLeavesEncodingUsable) {
 class GoldenIdsTest : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(GoldenIdsTest, EncodesAsTheReferenceAndRoundTrips) {
-  const fs::path folder = TestData() / GetParam();
-  if (!fs::exists(folder)) GTEST_SKIP() << "no test data at " << folder;
+  REQUIRE_TEST_DATA(folder, GetParam());
+  const testing::TempDirectory unzipped;
   fs::path model = folder;
-  std::string made = (fs::temp_directory_path() / "qwenXXXXXX").string();
   if (!fs::exists(folder / "tokenizer.json")) {
-    ASSERT_NE(mkdtemp(made.data()), nullptr);
-    model = made;
+    model = unzipped.path();
     Write(model / "tokenizer.json", ReadGzip(folder / "tokenizer.json.gz"));
   }
   const absl::StatusOr<Tokenizer> tokenizer = Tokenizer::Load(model);
@@ -190,16 +193,15 @@ TEST_P(GoldenIdsTest, EncodesAsTheReferenceAndRoundTrips) {
     const auto text = line["text"].get<std::string>();
     const char* bare =
         line.contains("ids_no_special") ? "ids_no_special" : "ids";
-    EXPECT_EQ(*tokenizer->Encode(text, false),
+    EXPECT_EQ(*tokenizer->Encode(text, SpecialTokens::kNone),
               line[bare].get<std::vector<uint32_t>>())
         << text;
-    EXPECT_EQ(*tokenizer->Encode(text, true),
+    EXPECT_EQ(*tokenizer->Encode(text, SpecialTokens::kAdd),
               line["ids"].get<std::vector<uint32_t>>())
         << text;
     ++num_lines;
   }
   EXPECT_EQ(num_lines, 183);
-  if (model != folder) fs::remove_all(model);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, GoldenIdsTest,
@@ -208,16 +210,17 @@ INSTANTIATE_TEST_SUITE_P(Models, GoldenIdsTest,
                                            "assets/qwen3-tokenizer"));
 
 TEST(TokenizerThreadsTest, OneTokenizerServesManyThreads) {
-  const fs::path folder = TestData() / "models/stories260k";
-  if (!fs::exists(folder)) GTEST_SKIP() << "no test data at " << folder;
+  REQUIRE_TEST_DATA(folder, "models/stories260k");
   const absl::StatusOr<Tokenizer> tokenizer = Tokenizer::Load(folder);
   ASSERT_TRUE(tokenizer.ok());
-  const auto expected = *tokenizer->Encode("Once upon a time", true);
+  const auto expected =
+      *tokenizer->Encode("Once upon a time", SpecialTokens::kAdd);
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 200; ++i) {
-        EXPECT_EQ(*tokenizer->Encode("Once upon a time", true), expected);
+        EXPECT_EQ(*tokenizer->Encode("Once upon a time", SpecialTokens::kAdd),
+                  expected);
       }
     });
   }
@@ -232,13 +235,14 @@ TEST_F(TokenizerTest, SurvivesRandomBytes) {
   for (int i = 0; i < 2000; ++i) {
     std::string text(static_cast<size_t>(i % 40), ' ');
     for (char& c : text) c = static_cast<char>(byte(random));
-    const auto ids = tokenizer.Encode(text, i % 2 == 0);
+    const auto ids = tokenizer.Encode(
+        text, i % 2 == 0 ? SpecialTokens::kAdd : SpecialTokens::kNone);
     if (ids.ok()) {
-      EXPECT_TRUE(tokenizer.Decode(*ids, false).ok());
+      EXPECT_TRUE(tokenizer.Decode(*ids, SpecialText::kKeep).ok());
     }
   }
   const uint32_t unknown[] = {4'000'000'000u};
-  EXPECT_EQ(*tokenizer.Decode(unknown, false), "");
+  EXPECT_EQ(*tokenizer.Decode(unknown, SpecialText::kKeep), "");
 }
 
 }  // namespace

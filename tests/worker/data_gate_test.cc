@@ -79,9 +79,11 @@ class StoriesTest : public DataGateTest {
     model_ = model;
     gate_.emplace(*DataGate::Load(model));
     const text::Tokenizer tokenizer = *text::Tokenizer::Load(model);
-    good_.prompt = *tokenizer.Encode("Once upon a time", true);
-    good_.rows = {{*tokenizer.Encode("there was a dog", false)},
-                  {*tokenizer.Encode("it rained", false)}};
+    good_.prompt =
+        *tokenizer.Encode("Once upon a time", text::SpecialTokens::kAdd);
+    good_.rows = {
+        {*tokenizer.Encode("there was a dog", text::SpecialTokens::kNone)},
+        {*tokenizer.Encode("it rained", text::SpecialTokens::kNone)}};
     for (data::NewRow& row : good_.rows) row.response.push_back(2);
     manifest_.mutable_policy_view()->set_tokenizer_sha256(
         tokenizer.tokenizer_sha256());
