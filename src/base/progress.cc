@@ -18,6 +18,15 @@ void Print(const std::string& text) {
   if (!text.empty()) fputs(text.c_str(), stderr);
 }
 
+ProgressView Beginning(const std::string& activity, std::string unit,
+                       uint64_t total) {
+  return {.activity = StripControl(activity),
+          .unit = std::move(unit),
+          .done = 0,
+          .total = total,
+          .elapsed = {}};
+}
+
 ProgressScreen ScreenOf(int descriptor, const char* term,
                         const char* no_color) {
   const bool dumb = term == nullptr || std::string_view(term) == "dumb";
@@ -37,8 +46,12 @@ ProgressScreen ScreenOfStandardOutput(const char* term, const char* no_color) {
 }
 
 struct Progress::State {
-  State(ProgressView start, ProgressScreen on)
-      : screen(on), view(std::move(start)), pace(screen) {}
+  // `given` null: the system's clock.
+  State(ProgressView start, ProgressScreen on, const Clock* given)
+      : clock(given != nullptr ? *given : system),
+        screen(on),
+        view(std::move(start)),
+        pace(screen) {}
 
   // The methods return the text to print, often none; the caller prints it
   // without the lock.
@@ -80,7 +93,8 @@ struct Progress::State {
     return absl::StrCat("\r", line, "\x1b[K", end);
   }
 
-  const SystemClock clock;
+  const SystemClock system;
+  const Clock& clock;
   const ProgressScreen screen;
   const absl::Duration begin = clock.MonotonicNow();
 
@@ -93,12 +107,14 @@ struct Progress::State {
 Progress::Progress(std::string activity, std::string unit, uint64_t total,
                    ProgressScreen screen)
     : state_(std::make_unique<State>(
-          ProgressView{.activity = StripControl(activity),
-                       .unit = std::move(unit),
-                       .done = 0,
-                       .total = total,
-                       .elapsed = {}},
-          screen)) {}
+          Beginning(std::move(activity), std::move(unit), total), screen,
+          nullptr)) {}
+
+Progress::Progress(std::string activity, std::string unit, uint64_t total,
+                   ProgressScreen screen, const Clock& clock)
+    : state_(std::make_unique<State>(
+          Beginning(std::move(activity), std::move(unit), total), screen,
+          &clock)) {}
 
 Progress::~Progress() { Print(state_->End("stopped")); }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "base/clock.h"
 #include "base/progress_line.h"
 
 namespace varalign::base {
@@ -25,6 +26,9 @@ class Progress {
   // `total` 0: unknown.
   Progress(std::string activity, std::string unit, uint64_t total,
            ProgressScreen screen);
+  // `clock` outlives the progress.
+  Progress(std::string activity, std::string unit, uint64_t total,
+           ProgressScreen screen, const Clock& clock);
   // Ends the line; without Finish it says that the work stopped.
   ~Progress();
   Progress(const Progress&) = delete;

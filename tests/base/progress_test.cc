@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/progress_line.h"
+#include "tests/testing/fake_clock.h"
 
 namespace varalign::base {
 namespace {
@@ -130,7 +131,8 @@ TEST(ProgressTest, ShortWorkPrintsNothing) {
 }
 
 TEST(ProgressTest, TakesAdvancesFromManyThreads) {
-  Progress progress("reading", "rows", 4000, ProgressScreen::kNone);
+  testing::FakeClock clock;
+  Progress progress("reading", "rows", 4000, ProgressScreen::kLog, clock);
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
@@ -138,7 +140,12 @@ TEST(ProgressTest, TakesAdvancesFromManyThreads) {
     });
   }
   for (std::thread& thread : threads) thread.join();
+  clock.Advance(absl::Seconds(20));
+  ::testing::internal::CaptureStderr();
   progress.Finish();
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+            "reading 4000/4000 rows 100%, 200.0 rows/s, 0 left, done after "
+            "20s\n");
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include "tests/cli/byte_model.h"
 
-#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -68,13 +67,6 @@ const char kAngleTemplate[] =
     "{{ bos_token }}{% for m in messages %}<{{ m.role }}:{{ m.content }}"
     "{% if m.role == 'assistant' %}{{ eos_token }}{% endif %}>{% endfor %}"
     "{% if add_generation_prompt %}<assistant:{% endif %}";
-
-ModelDirectories::ModelDirectories() {
-  std::string name = (fs::temp_directory_path() / "modelsXXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) std::abort();
-  root_ = name;
-}
-ModelDirectories::~ModelDirectories() { fs::remove_all(root_); }
 
 fs::path ModelDirectories::Write(const char* name, std::string_view text) {
   const fs::path path = root_ / name;

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/testing/temp_directory.h"
+
 namespace varalign::cli {
 
 inline constexpr uint32_t kBos = 256;
@@ -19,19 +21,15 @@ struct ByteModel {
   uint32_t max_positions = 512;
 };
 
-// Directories of the project's own, removed at the end.
+// Model directories of a test's own, removed at the end.
 class ModelDirectories {
  public:
-  ModelDirectories();
-  ~ModelDirectories();
-  ModelDirectories(const ModelDirectories&) = delete;
-
-  const std::filesystem::path& root() const { return root_; }
+  const std::filesystem::path& root() const { return root_.path(); }
   std::filesystem::path Make(const char* name, const ByteModel& model = {});
   std::filesystem::path Write(const char* name, std::string_view text);
 
  private:
-  std::filesystem::path root_;
+  testing::TempDirectory root_;
 };
 
 // "<" roles ":" contents ">" each, then "<assistant:"; BOS first.

@@ -3,12 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <sstream>
 
 #include "base/exit_code.h"
 #include "data/dataset.h"
 #include "tests/cli/byte_model.h"
+#include "tests/testing/test_data.h"
 
 namespace varalign::cli {
 namespace {
@@ -95,8 +95,8 @@ TEST_F(PrepareTest, WritesADataSetInTheOrderOfTheRows) {
     }
     ASSERT_EQ(Ids(example.prompt), prompt);
     ASSERT_EQ(example.rows.size(), 2u);
-    EXPECT_EQ(example.rows[0].role, data::Role::kChosen);
-    EXPECT_EQ(example.rows[1].role, data::Role::kRejected);
+    EXPECT_EQ(example.rows[0].role, base::Role::kChosen);
+    EXPECT_EQ(example.rows[1].role, base::Role::kRejected);
     std::vector<uint32_t> response = Bytes(" yes");
     response.push_back(kEos);
     EXPECT_EQ(Ids(example.rows[0].response), response);
@@ -274,15 +274,9 @@ TEST_F(PrepareTest, ReportsItsCounts) {
 
 // Real transcripts; the counts were made by an independent reading of them.
 TEST_F(PrepareTest, ReadsTheHhSplits) {
-  const char* source = std::getenv("VARALIGN_SOURCE_DIR");
-  const char* data = std::getenv("VARALIGN_TEST_DATA");
-  const fs::path folder =
-      data != nullptr
-          ? fs::path(data)
-          : fs::path(source == nullptr ? "." : source).parent_path() /
-                "shared/data";
-  if (!fs::exists(folder / "hh")) GTEST_SKIP() << "no test data: " << folder;
-  options_.model = folder / "models/stories260k";
+  REQUIRE_TEST_DATA(hh, "hh");
+  REQUIRE_TEST_DATA(model, "models/stories260k");
+  options_.model = model;
   options_.max_length = 4096;
   const struct {
     const char* file;
@@ -290,7 +284,7 @@ TEST_F(PrepareTest, ReadsTheHhSplits) {
   } kSplits[] = {{"harmless-base.test.jsonl.gz", 2312, 4, 5, 4},
                  {"helpful-base.test.jsonl.gz", 2352, 4, 9, 6}};
   for (const auto& split : kSplits) {
-    options_.inputs = {folder / "hh" / split.file};
+    options_.inputs = {hh / split.file};
     options_.out = directories_.root() / split.file;
     const absl::StatusOr<PrepareResult> result = Prepare(options_);
     ASSERT_TRUE(result.ok()) << result.status();

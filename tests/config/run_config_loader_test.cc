@@ -1,7 +1,5 @@
 #include "config/run_config_loader.h"
 
-#include <stdlib.h>
-
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -17,6 +15,7 @@
 #include "gmock/gmock.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "gtest/gtest.h"
+#include "tests/testing/temp_directory.h"
 
 namespace varalign::config {
 namespace {
@@ -233,9 +232,8 @@ TEST(RunConfigLoaderTest, FlagsNameTheMistake) {
 }
 
 TEST(RunConfigLoaderTest, ReadsAFileAndNamesItAsItWasGiven) {
-  std::string directory = ::testing::TempDir() + "/configXXXXXX";
-  ASSERT_NE(mkdtemp(directory.data()), nullptr);
-  const fs::path file = fs::path(directory) / "run.yaml";
+  const testing::TempDirectory directory;
+  const fs::path file = directory / "run.yaml";
   ASSERT_TRUE(base::WriteFileAtomically(file, kSmall).ok());
   const auto loaded = LoadRunConfig(file, {});
   ASSERT_TRUE(loaded.ok()) << loaded.status();

@@ -1,13 +1,12 @@
 #include "data/dataset.h"
 
-#include <stdlib.h>
-
 #include <fstream>
 #include <limits>
 #include <string>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/testing/temp_directory.h"
 
 namespace varalign::data {
 namespace {
@@ -19,12 +18,6 @@ using ::testing::IsEmpty;
 
 class DatasetTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = ::testing::TempDir() + "/dataset.XXXXXX";
-    root_ = mkdtemp(pattern.data());
-  }
-  void TearDown() override { fs::remove_all(root_); }
-
   fs::path Directory() const { return root_ / "data"; }
 
   // Writes `examples`, a shard each where `shard_bytes` is 1.
@@ -48,14 +41,15 @@ class DatasetTest : public ::testing::Test {
     stream.put(to);
   }
 
-  fs::path root_;
+  testing::TempDirectory root_;
 };
 
 std::vector<NewExample> SomeExamples() {
   return {
       {.prompt = {1, 2, 3},
-       .rows = {{.response = {4, 5}, .reward = 1.5, .role = Role::kChosen},
-                {.response = {6}, .reward = -0.1, .role = Role::kRejected}}},
+       .rows =
+           {{.response = {4, 5}, .reward = 1.5, .role = base::Role::kChosen},
+            {.response = {6}, .reward = -0.1, .role = base::Role::kRejected}}},
       {.prompt = {7}, .rows = {{.response = {8, 9, 10}, .reward = 0.0}}},
       {.prompt = {11, 12},
        .rows = {{.response = {13}, .reward = 2.0},

@@ -1,12 +1,11 @@
 #include "data/manifest.h"
 
-#include <stdlib.h>
-
 #include <fstream>
 #include <string>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/testing/temp_directory.h"
 
 namespace varalign::data {
 namespace {
@@ -15,16 +14,10 @@ using ::testing::HasSubstr;
 
 class ManifestTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = ::testing::TempDir() + "/manifest.XXXXXX";
-    directory_ = mkdtemp(pattern.data());
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
   void Write(const std::string& text) {
     std::ofstream(directory_ / kManifestFile) << text;
   }
-  absl::Status Read() { return ReadManifest(directory_).status(); }
+  absl::Status Read() { return ReadManifest(directory_.path()).status(); }
 
   // Reads back `text` and expects a refusal that names `reason`.
   void ExpectRefused(const std::string& text, const std::string& reason) {
@@ -35,7 +28,7 @@ class ManifestTest : public ::testing::Test {
     EXPECT_THAT(std::string(status.message()), HasSubstr(kManifestFile));
   }
 
-  std::filesystem::path directory_;
+  testing::TempDirectory directory_;
 };
 
 v1::DatasetManifest SmallManifest() {
@@ -53,8 +46,8 @@ v1::DatasetManifest SmallManifest() {
 }
 
 TEST_F(ManifestTest, ReadsWhatWasWritten) {
-  ASSERT_TRUE(WriteManifest(directory_, SmallManifest()).ok());
-  const auto read = ReadManifest(directory_);
+  ASSERT_TRUE(WriteManifest(directory_.path(), SmallManifest()).ok());
+  const auto read = ReadManifest(directory_.path());
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->SerializeAsString(), SmallManifest().SerializeAsString());
 }
@@ -63,7 +56,8 @@ TEST_F(ManifestTest, MissingFileSaysHowToMakeOne) {
   const absl::Status status = Read();
   EXPECT_TRUE(absl::IsNotFound(status));
   EXPECT_THAT(std::string(status.message()), HasSubstr("varalign prepare"));
-  EXPECT_THAT(std::string(status.message()), HasSubstr(directory_.string()));
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr(directory_.path().string()));
 }
 
 TEST_F(ManifestTest, RefusesWhatIsNoManifest) {

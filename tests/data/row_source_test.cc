@@ -7,6 +7,8 @@
 
 #include <fstream>
 
+#include "tests/testing/temp_directory.h"
+
 namespace varalign::data {
 namespace {
 
@@ -41,13 +43,6 @@ std::string Zstd(std::string_view text) {
 
 class RowSourceTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "rowsXXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    directory_ = name;
-  }
-  void TearDown() override { fs::remove_all(directory_); }
-
   fs::path Write(std::string_view bytes) {
     const fs::path path = directory_ / "rows.jsonl";
     std::ofstream(path, std::ios::binary) << bytes;
@@ -73,7 +68,7 @@ class RowSourceTest : public ::testing::Test {
     return texts;
   }
 
-  fs::path directory_;
+  testing::TempDirectory directory_;
   absl::Status status_;
 };
 

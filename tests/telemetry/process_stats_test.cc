@@ -1,6 +1,5 @@
 #include "telemetry/process_stats.h"
 
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "base/file.h"
 #include "gtest/gtest.h"
+#include "tests/testing/temp_directory.h"
 
 namespace varalign::telemetry {
 namespace {
@@ -18,9 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 TEST(ProcessStatsTest, ReadsWhatProcfsSays) {
-  std::string root = ::testing::TempDir() + "/procXXXXXX";
-  ASSERT_NE(mkdtemp(root.data()), nullptr);
-  const fs::path proc = root;
+  const testing::TempDirectory proc;
   fs::create_directories(proc / "self" / "fd");
   for (const char* name : {"0", "1", "2"}) {
     ASSERT_TRUE(
@@ -42,7 +40,7 @@ TEST(ProcessStatsTest, ReadsWhatProcfsSays) {
                   "        files     \n")
                   .ok());
 
-  const ProcessStats stats = ReadProcessStats(proc);
+  const ProcessStats stats = ReadProcessStats(proc.path());
   const double ticks = static_cast<double>(sysconf(_SC_CLK_TCK));
   EXPECT_DOUBLE_EQ(stats.cpu_seconds, 300 / ticks);
   EXPECT_EQ(stats.threads, 7);

@@ -16,13 +16,6 @@ namespace {
 
 }  // namespace
 
-std::filesystem::path TestData() {
-  if (const char* set = std::getenv("VARALIGN_TEST_DATA")) return set;
-  const char* source = std::getenv("VARALIGN_SOURCE_DIR");
-  return std::filesystem::path(source == nullptr ? "." : source).parent_path() /
-         "shared" / "data";
-}
-
 std::string ReadGzip(const std::filesystem::path& path) {
   gzFile file = gzopen(path.c_str(), "rb");
   if (file == nullptr) Die(path, "cannot open");

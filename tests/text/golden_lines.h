@@ -1,4 +1,5 @@
-// JSON lines of the shared test data, which is not part of the source tree.
+// Reads the zipped files of the shared test data, see
+// tests/testing/test_data.h.
 #ifndef VARALIGN_TESTS_TEXT_GOLDEN_LINES_H_
 #define VARALIGN_TESTS_TEXT_GOLDEN_LINES_H_
 
@@ -9,10 +10,6 @@
 #include "base/json.h"
 
 namespace varalign::text {
-
-// $VARALIGN_TEST_DATA, else ../shared/data beside the source tree. May not be
-// there: tests that need it skip.
-std::filesystem::path TestData();
 
 // The whole of a .gz file; ends the test program if it cannot be read.
 std::string ReadGzip(const std::filesystem::path& path);
