@@ -96,6 +96,16 @@ absl::StatusOr<std::vector<uint64_t>> ReadFirstRows(
   return first_rows;
 }
 
+absl::StatusOr<std::span<const uint8_t>> ReadRoles(
+    const base::SafetensorsFile& file, uint64_t rows) {
+  ASSIGN_OR_RETURN(const auto roles, Optional<uint8_t>(file, kRoles, rows));
+  if (std::any_of(roles.begin(), roles.end(),
+                  [](uint8_t r) { return r > 2; })) {
+    return absl::InvalidArgumentError("tensor roles holds an unknown role");
+  }
+  return roles;
+}
+
 absl::StatusOr<OpenShard> ReadShard(const std::filesystem::path& path,
                                     const v1::Shard& shard,
                                     const v1::DatasetManifest& manifest) {
@@ -122,11 +132,7 @@ absl::StatusOr<OpenShard> ReadShard(const std::filesystem::path& path,
   ASSIGN_OR_RETURN(const auto rewards, Optional<double>(file, kRewards, rows));
   ASSIGN_OR_RETURN(const auto logprobs,
                    Optional<double>(file, kLogprobSums, rows));
-  ASSIGN_OR_RETURN(const auto roles, Optional<uint8_t>(file, kRoles, rows));
-  if (std::any_of(roles.begin(), roles.end(),
-                  [](uint8_t r) { return r > 2; })) {
-    return absl::InvalidArgumentError("tensor roles holds an unknown role");
-  }
+  ASSIGN_OR_RETURN(const auto roles, ReadRoles(file, rows));
   return OpenShard{.file = std::move(file),
                    .prompts = std::move(prompts),
                    .responses = std::move(responses),

@@ -5,6 +5,7 @@
 #include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
+#include "base/status_macros.h"
 #include "reward_server/batch_cut.h"
 
 namespace varalign::reward_server {
@@ -57,35 +58,38 @@ absl::Status Scheduler::Submit(const JobPtr& job) {
   EndedJobs ended;
   {
     absl::MutexLock lock(&mutex_);
-    if (draining_) {
-      metrics_.rejected.With({"draining"}).Increment();
-      return DrainingError();
-    }
-    const uint64_t tokens = NewTokens(*job);
-    const AdmissionView view = View();
-    Admission admission =
-        Decide(view, tokens, job->deadline_ - clock_.MonotonicNow());
-    // Nobody overtakes those who stand in line.
-    if (admission.verdict == Verdict::kAdmit && tokens > 0 &&
-        !in_line_.empty()) {
-      admission.verdict = Verdict::kNoRoom;
-    }
-    if (admission.verdict == Verdict::kTooLate) {
-      metrics_.rejected.With({"deadline"}).Increment();
-      return Refusal(admission, view, tokens);
-    }
-    if (admission.verdict == Verdict::kAdmit) {
-      Start(job, ended);
-    } else if (job->on_no_room_ == OnNoRoom::kQueue) {
-      job->state_ = ScoringJob::State::kInLine;
-      in_line_.push_back(job);
-    } else {
-      metrics_.rejected.With({"no_room"}).Increment();
-      return Refusal(admission, view, tokens);
-    }
+    RETURN_IF_ERROR(Admit(job, ended));
     ShowQueue();
   }
   Call(std::move(ended));
+  return absl::OkStatus();
+}
+
+absl::Status Scheduler::Admit(const JobPtr& job, EndedJobs& ended) {
+  const auto refused = [this](const char* reason, absl::Status status) {
+    metrics_.rejected.With({reason}).Increment();
+    return status;
+  };
+  if (draining_) return refused("draining", DrainingError());
+  const uint64_t tokens = NewTokens(*job);
+  const AdmissionView view = View();
+  Admission admission =
+      Decide(view, tokens, job->deadline_ - clock_.MonotonicNow());
+  // Nobody overtakes those who stand in line.
+  if (admission.verdict == Verdict::kAdmit && tokens > 0 && !in_line_.empty()) {
+    admission.verdict = Verdict::kNoRoom;
+  }
+  if (admission.verdict == Verdict::kTooLate) {
+    return refused("deadline", Refusal(admission, view, tokens));
+  }
+  if (admission.verdict == Verdict::kAdmit) {
+    Start(job, ended);
+  } else if (job->on_no_room_ == OnNoRoom::kQueue) {
+    job->state_ = ScoringJob::State::kInLine;
+    in_line_.push_back(job);
+  } else {
+    return refused("no_room", Refusal(admission, view, tokens));
+  }
   return absl::OkStatus();
 }
 

@@ -117,6 +117,9 @@ class Scheduler {
   AdmissionView View() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   uint64_t NewTokens(const ScoringJob& job)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Starts the job or puts it in line. Errors of Submit.
+  absl::Status Admit(const JobPtr& job, EndedJobs& ended)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Starts the job: takes what is stored, joins or adds work for the rest.
   void Start(const JobPtr& job, EndedJobs& ended)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

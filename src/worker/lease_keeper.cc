@@ -79,25 +79,14 @@ absl::StatusOr<Permit> LeaseKeeper::Await(uint64_t step) {
 }
 
 void LeaseKeeper::Run() {
-  while (true) {
-    std::optional<uint64_t> begin;
-    bool is_renewal = false;
-    {
-      absl::MutexLock lock(&mutex_);
-      const auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-        return stopping_ || Wanted().has_value();
-      };
-      mutex_.AwaitWithTimeout(absl::Condition(&ready), kPoll);
-      if (stopping_) return;
-      begin = Wanted();
-      is_renewal = renew_;
-    }
+  std::optional<Wish> wish;
+  while (AwaitWish(wish)) {
     if (!departure_.status().ok()) return;
-    if (!begin.has_value()) continue;
+    if (!wish.has_value()) continue;
 
     // The coordinator counts from some time after this: we stop before it does.
     const absl::Duration asked_at = clock_.MonotonicNow();
-    const absl::StatusOr<v1::LeaseStepsResponse> answer = ask_(*begin);
+    const absl::StatusOr<v1::LeaseStepsResponse> answer = ask_(wish->begin);
     if (!answer.ok()) {
       departure_.Leave(answer.status());
       return;
@@ -107,18 +96,34 @@ void LeaseKeeper::Run() {
       departure_.WaitFor(kAskAgain);
       continue;
     }
-    const Lease lease{
-        .begin = answer->begin(),
-        .end = answer->end(),
-        .then = answer->then(),
-        .expires = asked_at + rpc::FromProto(answer->valid_for())};
-    absl::MutexLock lock(&mutex_);
-    if (is_renewal) {
-      current_.expires = lease.expires;
-      renew_ = false;
-    } else {
-      next_ = lease;
-    }
+    Take({.begin = answer->begin(),
+          .end = answer->end(),
+          .then = answer->then(),
+          .expires = asked_at + rpc::FromProto(answer->valid_for())},
+         *wish);
+  }
+}
+
+bool LeaseKeeper::AwaitWish(std::optional<Wish>& wish) {
+  absl::MutexLock lock(&mutex_);
+  const auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return stopping_ || Wanted().has_value();
+  };
+  mutex_.AwaitWithTimeout(absl::Condition(&ready), kPoll);
+  wish.reset();
+  if (const std::optional<uint64_t> begin = Wanted(); begin.has_value()) {
+    wish = Wish{.begin = *begin, .is_renewal = renew_};
+  }
+  return !stopping_;
+}
+
+void LeaseKeeper::Take(const Lease& lease, const Wish& wish) {
+  absl::MutexLock lock(&mutex_);
+  if (wish.is_renewal) {
+    current_.expires = lease.expires;
+    renew_ = false;
+  } else {
+    next_ = lease;
   }
 }
 

@@ -55,7 +55,16 @@ class LeaseKeeper {
   absl::StatusOr<Permit> Await(uint64_t step);
 
  private:
+  // What to ask the coordinator for.
+  struct Wish {
+    uint64_t begin = 0;
+    bool is_renewal = false;  // of the current lease
+  };
+
   void Run();
+  // Waits a while for a wish. False: the keeper stops.
+  bool AwaitWish(std::optional<Wish>& wish);
+  void Take(const Lease& lease, const Wish& wish);
   // The step to ask for, if one is wanted now.
   std::optional<uint64_t> Wanted() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsExpired(const Lease& lease) const;

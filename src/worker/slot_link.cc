@@ -184,31 +184,39 @@ void SlotLink::Run() {
     rpc::Retrier& retrier = known ? later : start;
     const auto delay = retrier.NextDelay(clock_.MonotonicNow());
     LogWaiting(failing_since);
-    absl::MutexLock lock(&mutex_);
-    if (stopping_) return;
-    // Heartbeats of an unknown slot are answered by RegisterAgain; after any
-    // other error registration does no harm.
-    registered_ = false;
-    if (!rpc::IsRetryable(status) && !absl::IsNotFound(status)) {
-      lost_ = absl::IsUnimplemented(status)
-                  ? absl::UnavailableError(absl::StrCat(
-                        "no coordinator listens there, but something else: "
-                        "--coordinator ",
-                        options_.target))
-                  : status;
-      return;
-    }
-    if (!delay.has_value()) {
-      lost_ = absl::UnavailableError(absl::StrCat(
-          "coordinator does not answer, is it running? --coordinator ",
-          options_.target, ": ", std::string(status.message())));
-      return;
-    }
-    const auto stopping = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-      return stopping_;
-    };
-    mutex_.AwaitWithTimeout(absl::Condition(&stopping), *delay);
+    if (!AwaitNextCall(status, delay)) return;
   }
+}
+
+bool SlotLink::AwaitNextCall(const absl::Status& failure,
+                             std::optional<absl::Duration> delay) {
+  absl::MutexLock lock(&mutex_);
+  if (stopping_) return false;
+  // Heartbeats of an unknown slot are answered by RegisterAgain; after any
+  // other error registration does no harm.
+  registered_ = false;
+  lost_ = LossOf(failure, delay.has_value());
+  if (!lost_.ok()) return false;
+  const auto stopping = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return stopping_;
+  };
+  mutex_.AwaitWithTimeout(absl::Condition(&stopping), *delay);
+  return true;
+}
+
+absl::Status SlotLink::LossOf(const absl::Status& failure,
+                              bool is_patient) const {
+  if (absl::IsUnimplemented(failure)) {
+    return absl::UnavailableError(
+        absl::StrCat("no coordinator listens there, but something else: "
+                     "--coordinator ",
+                     options_.target));
+  }
+  if (!rpc::IsRetryable(failure) && !absl::IsNotFound(failure)) return failure;
+  if (is_patient) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("coordinator does not answer, is it running? --coordinator ",
+                   options_.target, ": ", std::string(failure.message())));
 }
 
 }  // namespace varalign::worker

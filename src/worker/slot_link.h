@@ -61,6 +61,12 @@ class SlotLink {
   absl::Status Register();
   absl::Status Beat();
   void HandOver(const v1::HeartbeatResponse& directive);
+  // After a failed call: waits until the next one. False: there is none, since
+  // the link is lost (no `delay`, or an answer that no repeat mends) or stops.
+  bool AwaitNextCall(const absl::Status& failure,
+                     std::optional<absl::Duration> delay);
+  // Why the link is lost; ok where it is not.
+  absl::Status LossOf(const absl::Status& failure, bool is_patient) const;
   // After a failed call: says so once it has gone on for a second.
   void LogWaiting(std::optional<absl::Duration>& failing_since) const;
   // Calls with a context that SetProcess and the destructor may cancel.
