@@ -49,7 +49,7 @@ absl::StatusOr<std::vector<GeneratedText>> Run(const GenerateRequest& request) {
   std::vector<GeneratedText> texts;
   for (model::Generation& result : *results) {
     const bool stopped = result.finish_reason == model::FinishReason::kStop;
-    texts.push_back({std::move(result.ids), result.log_prob_sum,
+    texts.push_back({std::move(result.ids), result.logprob_sum,
                      stopped ? "stop" : "length"});
   }
   return texts;

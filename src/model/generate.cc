@@ -155,7 +155,7 @@ class Run {
     const double log_prob = static_cast<double>(logits[token]) - all;
     result.ids.push_back(token);
     result.log_probs.push_back(static_cast<float>(log_prob));
-    result.log_prob_sum += log_prob;
+    result.logprob_sum += log_prob;
     if (sink_) sink_(slot.prompt, token);
     slot.next = {token};
     --slot.room;

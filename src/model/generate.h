@@ -35,7 +35,7 @@ enum class FinishReason { kStop, kLength };
 struct Generation {
   std::vector<uint32_t> ids;     // with the stop token
   std::vector<float> log_probs;  // of each id, temperature 1, no truncation
-  double log_prob_sum = 0;       // nats
+  double logprob_sum = 0;       // nats
   // kLength: max_new_tokens, or the model's last position, is reached.
   FinishReason finish_reason = FinishReason::kLength;
 };

@@ -143,7 +143,7 @@ TEST_F(SampledTest, LogProbabilitiesAreThoseOfTheScorer) {
   }
   ASSERT_OK_AND_ASSIGN(const auto scores, LogProbs(parameters_, sequences));
   for (size_t i = 0; i < prompts.size(); ++i) {
-    EXPECT_NEAR(results[i].log_prob_sum, scores[i].sum, 1e-4) << i;
+    EXPECT_NEAR(results[i].logprob_sum, scores[i].sum, 1e-4) << i;
     ASSERT_EQ(results[i].log_probs.size(), scores[i].tokens.size());
     for (size_t t = 0; t < scores[i].tokens.size(); ++t) {
       EXPECT_NEAR(results[i].log_probs[t], scores[i].tokens[t], 5e-5);

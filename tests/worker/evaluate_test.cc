@@ -8,7 +8,7 @@
 namespace varalign::worker {
 namespace {
 
-// var-method 9.1: pi_ref = (0.4, 0.3, 0.2, 0.1), r = (0, 1, 0.5, 2).
+// One prompt with four responses: pi_ref = (0.4, 0.3, 0.2, 0.1), r = (0, 1, 0.5, 2).
 std::vector<objective::Score> Tabular() {
   std::vector<objective::Score> scores;
   const double p[] = {0.4, 0.3, 0.2, 0.1}, r[] = {0, 1, 0.5, 2};

@@ -16,13 +16,6 @@ using base::Load;
 using base::Store;
 
 constexpr int64_t kMaxWidth = 32768;
-// Parts of the weight's gradient: blocks enough for the largest device, and few
-// enough for the second stage.
-constexpr int64_t kMaxParts = 512;
-
-int64_t RowsOfPart(int64_t rows) {
-  return std::max<int64_t>(1, (rows + kMaxParts - 1) / kMaxParts);
-}
 
 // A row lies in the registers of a block: each thread holds kVectors times
 // eight columns, a block's width apart.

@@ -16,12 +16,6 @@ using base::Load;
 using base::Store;
 
 constexpr int kThreads = 256;
-// Parts of the gradients of the norms' weights.
-constexpr int64_t kMaxParts = 512;
-
-int64_t RowsOfPart(int64_t rows) {
-  return std::max<int64_t>(1, (rows + kMaxParts - 1) / kMaxParts);
-}
 
 // A head is held by dim / 16 neighbouring threads: eight elements of its first
 // half in `low` and those they turn with in `high`.
