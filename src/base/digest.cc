@@ -5,10 +5,10 @@
 
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 
 #include "absl/strings/escaping.h"
 #include "base/file.h"
+#include "base/require.h"
 #include "base/status_macros.h"
 
 namespace varalign::base {
@@ -35,26 +35,24 @@ struct DeleteEvp {
 class Sha256Context {
  public:
   Sha256Context() : context_(EVP_MD_CTX_new()) {
-    Require(context_ != nullptr);
-    Require(EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
+    Check(context_ != nullptr);
+    Check(EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
   }
 
   void Update(std::string_view bytes) {
-    Require(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1);
+    Check(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1);
   }
 
   std::string Finish() {
     std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
     unsigned int size = 0;
-    Require(EVP_DigestFinal_ex(context_.get(), digest.data(), &size) == 1);
+    Check(EVP_DigestFinal_ex(context_.get(), digest.data(), &size) == 1);
     return absl::BytesToHexString(
         {reinterpret_cast<const char*>(digest.data()), size});
   }
 
  private:
-  static void Require(bool ok) {
-    if (!ok) std::abort();
-  }
+  static void Check(bool ok) { Require(ok, "SHA-256 of OpenSSL fails"); }
 
   std::unique_ptr<EVP_MD_CTX, DeleteEvp> context_;
 };

@@ -9,6 +9,8 @@
 #include <cerrno>
 
 #include "base/clock.h"
+#include "base/exit_code.h"
+#include "base/string_view.h"
 
 namespace varalign::base {
 namespace {
@@ -49,6 +51,11 @@ void CatchStopSignals(int requests) {
 int StopSignalCount() { return count.load(); }
 
 int FirstStopSignal() { return first.load(); }
+
+absl::Status InterruptedStatus(std::string_view message) {
+  return WithExitCode(absl::CancelledError(ToAbsl(message)),
+                      static_cast<ExitCode>(128 + FirstStopSignal()));
+}
 
 bool AwaitStopSignal(absl::Duration timeout) {
   const timespec deadline =

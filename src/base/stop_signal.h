@@ -4,7 +4,9 @@
 #define VARALIGN_BASE_STOP_SIGNAL_H_
 
 #include <limits>
+#include <string_view>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 
 namespace varalign::base {
@@ -20,6 +22,10 @@ void CatchStopSignals(int requests);
 int StopSignalCount();
 // The first that came; 0: none.
 int FirstStopSignal();
+// Cancelled, with the exit code of a program that the first one ended: 128 +
+// its number. REQUIRES: one came.
+absl::Status InterruptedStatus(std::string_view message);
+
 // Waits up to `timeout` for the first one; true once it came. One thread.
 // REQUIRES: after CatchStopSignals.
 bool AwaitStopSignal(absl::Duration timeout);

@@ -5,7 +5,6 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/status_macros.h"
@@ -136,10 +135,6 @@ absl::Status SetAside(const Path& checkpoint) {
 }
 
 }  // namespace
-
-std::string CheckpointName(uint64_t step) {
-  return absl::StrFormat("step-%08d", step);
-}
 
 Path StagingDirectory(const Path& root, uint64_t step, uint64_t generation) {
   return root / absl::StrCat(".", CheckpointName(step), ".g", generation);

@@ -14,13 +14,15 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/checkpoint_name.h"
 #include "checkpoint/model_directory.h"
 #include "varalign/v1/checkpoint.pb.h"
 
 namespace varalign::checkpoint {
 
-// "step-00001234"; ".step-00001234.g3" while generation 3 writes it.
-std::string CheckpointName(uint64_t step);
+using base::CheckpointName;
+
+// ROOT/.step-00001234.g3: where generation 3 writes it.
 std::filesystem::path StagingDirectory(const std::filesystem::path& root,
                                        uint64_t step, uint64_t generation);
 

@@ -112,10 +112,8 @@ absl::StatusOr<std::string> LocalService::AwaitAddress(
     }
     RETURN_IF_ERROR(CheckAlive());
     if (base::StopSignalCount() > 0) {
-      return base::WithExitCode(
-          absl::CancelledError(
-              absl::StrCat("interrupted while the ", name, " started")),
-          static_cast<base::ExitCode>(128 + base::FirstStopSignal()));
+      return base::InterruptedStatus(
+          absl::StrCat("interrupted while the ", name, " started"));
     }
     absl::SleepFor(kPollInterval);
   }

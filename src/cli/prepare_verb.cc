@@ -10,6 +10,7 @@
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "base/stop_signal.h"
+#include "base/string_view.h"
 #include "cli/data_verbs.h"
 #include "cli/prepare.h"
 
@@ -66,9 +67,7 @@ absl::Status RunPrepare(const PrepareArguments& arguments) {
   base::CatchStopSignals(base::kAnyNumber);
   const absl::StatusOr<PrepareResult> result = Prepare(*options);
   if (absl::IsCancelled(result.status())) {
-    return base::WithExitCode(
-        result.status(),
-        static_cast<base::ExitCode>(128 + base::FirstStopSignal()));
+    return base::InterruptedStatus(base::ToStd(result.status().message()));
   }
   RETURN_IF_ERROR(result.status());
   if (!arguments.quiet) {

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "base/file_descriptor.h"
+#include "base/lock_file.h"
 
 namespace varalign::cli {
 
@@ -22,9 +22,9 @@ class ServiceLock {
       const std::filesystem::path& directory);
 
  private:
-  explicit ServiceLock(base::FileDescriptor lock) : lock_(std::move(lock)) {}
+  explicit ServiceLock(base::LockFile lock) : lock_(std::move(lock)) {}
 
-  base::FileDescriptor lock_;
+  base::LockFile lock_;
 };
 
 }  // namespace varalign::cli

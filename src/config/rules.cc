@@ -1,11 +1,10 @@
 #include "config/rules.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "base/require.h"
 #include "config/diagnostics.h"
 #include "config/field_value.h"
 
@@ -64,9 +63,8 @@ void SetDefault(const std::string& value, const FieldDescriptor& field,
                 Message& section) {
   const absl::Status status = SetFromText(value, field, "", section);
   if (status.ok()) return;
-  std::fprintf(stderr, "default of %s: %s\n", field.full_name().c_str(),
-               status.ToString().c_str());
-  std::abort();
+  base::Crash(
+      absl::StrCat("default of ", field.full_name(), ": ", status.ToString()));
 }
 
 }  // namespace

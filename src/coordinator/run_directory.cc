@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "base/checkpoint_name.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/status_macros.h"
@@ -128,7 +129,7 @@ absl::Status CreateRunDirectory(
     RETURN_IF_ERROR(base::CreateDirectories(directory));
     RETURN_IF_ERROR(WriteFirstOwner(directory, owner));
   }
-  RETURN_IF_ERROR(base::CreateDirectories(directory / "checkpoints"));
+  RETURN_IF_ERROR(base::CreateDirectories(base::CheckpointRoot(directory)));
   return base::WriteFileAtomically(directory / "config.yaml",
                                    config::ToYaml(config));
 }

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "base/file_descriptor.h"
+#include "base/lock_file.h"
 
 namespace varalign::coordinator {
 
@@ -22,11 +22,11 @@ class StateDirectory {
   std::filesystem::path database() const { return path_ / "coordinator.db"; }
 
  private:
-  StateDirectory(std::filesystem::path path, base::FileDescriptor lock)
+  StateDirectory(std::filesystem::path path, base::LockFile lock)
       : path_(std::move(path)), lock_(std::move(lock)) {}
 
   std::filesystem::path path_;
-  base::FileDescriptor lock_;
+  base::LockFile lock_;
 };
 
 }  // namespace varalign::coordinator

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "base/exit_code.h"
 #include "gtest/gtest.h"
 
 namespace varalign::base {
@@ -74,6 +75,18 @@ TEST(StopSignalTest, SomeProgramsOnlyCount) {
         ExitWith(StopSignalCount() == 3 && FirstStopSignal() == SIGTERM);
       },
       ExitedWithCode(0), "");
+}
+
+TEST(StopSignalTest, AProgramEndsAsItsFirstSignalSays) {
+  EXPECT_EXIT(
+      {
+        CatchStopSignals(kAnyNumber);
+        raise(SIGTERM);
+        raise(SIGINT);
+        const absl::Status status = InterruptedStatus("while it started");
+        std::_Exit(absl::IsCancelled(status) ? ExitCodeFor(status) : 1);
+      },
+      ExitedWithCode(128 + SIGTERM), "");
 }
 
 TEST(StopSignalTest, AWaitEndsWithTheSignalOrItsTime) {
