@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "coordinator/event_files.h"
-#include "coordinator/metric_families.h"
+#include "coordinator/metrics.h"
 #include "coordinator/run_database.h"
 #include "coordinator/run_registry.h"
 #include "coordinator/run_service.h"
@@ -44,7 +44,7 @@ struct Coordinator::Parts {
   const StateDirectory state;
   const std::unique_ptr<RunDatabase> database;
   telemetry::Registry telemetry;
-  MetricFamilies metrics;
+  Metrics metrics;
   EventFiles files;
   RunRegistry registry;
   Submissions submissions;

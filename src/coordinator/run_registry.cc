@@ -34,7 +34,7 @@ void LogStateChange(const AddEvent& add) {
 
 RunRegistry::RunRegistry(const Rules& rules, StoredState stored,
                          RunDatabase& database, EventFiles& files,
-                         MetricFamilies& metrics, const base::Clock& clock)
+                         Metrics& metrics, const base::Clock& clock)
     : rules_(rules),
       files_(files),
       metrics_(metrics),

@@ -24,7 +24,7 @@
 #include "coordinator/commit_queue.h"
 #include "coordinator/coordinator_state.h"
 #include "coordinator/event_files.h"
-#include "coordinator/metric_families.h"
+#include "coordinator/metrics.h"
 #include "varalign/v1/coordinator.pb.h"
 
 namespace varalign::coordinator {
@@ -48,7 +48,7 @@ class RunRegistry {
  public:
   // The references outlive the registry. Owns the thread that ticks.
   RunRegistry(const Rules& rules, StoredState stored, RunDatabase& database,
-              EventFiles& files, MetricFamilies& metrics,
+              EventFiles& files, Metrics& metrics,
               const base::Clock& clock);
   RunRegistry(const RunRegistry&) = delete;
   RunRegistry& operator=(const RunRegistry&) = delete;
@@ -104,7 +104,7 @@ class RunRegistry {
 
   const Rules rules_;
   EventFiles& files_;
-  MetricFamilies& metrics_;
+  Metrics& metrics_;
   const base::Clock& clock_;
 
   absl::Mutex mutex_;

@@ -62,10 +62,6 @@ Metrics::Metrics(telemetry::Registry& registry)
           "Effective sample size of a Z-set over its size: (sum w)^2 / (|S| "
           "sum w^2).",
           {0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0})),
-      call_seconds(
-          registry.AddHistogram({"varalign_grpc_server_call_duration_seconds",
-                                 "From the first byte of a call to its status.",
-                                 {{"method", {}}, {"code", {}}}},
-                                telemetry::RpcSecondsBuckets())) {}
+      call_seconds(registry) {}
 
 }  // namespace varalign::reward_server

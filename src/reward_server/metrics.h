@@ -2,6 +2,7 @@
 #ifndef VARALIGN_REWARD_SERVER_METRICS_H_
 #define VARALIGN_REWARD_SERVER_METRICS_H_
 
+#include "telemetry/call_seconds.h"
 #include "telemetry/metrics.h"
 
 namespace varalign::reward_server {
@@ -23,7 +24,7 @@ struct Metrics {
   telemetry::Histogram& batch_tokens;
   telemetry::Family<telemetry::Histogram>& stage_seconds;
   telemetry::Histogram& ess_ratio;
-  telemetry::Family<telemetry::Histogram>& call_seconds;
+  telemetry::CallSeconds call_seconds;
 };
 
 }  // namespace varalign::reward_server

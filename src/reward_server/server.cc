@@ -19,13 +19,6 @@ uint64_t TokenCredit(const RewardServerOptions& options) {
   return std::max<uint64_t>(options.scheduler.max_inflight_tokens / 4, 1);
 }
 
-// "/varalign.v1.ScoringService/ScorePairs" -> "ScoringService/ScorePairs".
-std::string_view ShortMethod(std::string_view method) {
-  constexpr std::string_view kPackage = "/varalign.v1.";
-  if (method.starts_with(kPackage)) method.remove_prefix(kPackage.size());
-  return method;
-}
-
 rpc::ServerOptions GrpcOptions(const RewardServerOptions& options,
                                Metrics& metrics) {
   rpc::ServerOptions grpc;
@@ -33,9 +26,7 @@ rpc::ServerOptions GrpcOptions(const RewardServerOptions& options,
   grpc.exposure = options.exposure;
   grpc.max_message_bytes = rpc::kScoreMessageBytes;
   grpc.on_call = [&metrics](const rpc::CallRecord& call) {
-    metrics.call_seconds
-        .With({ShortMethod(call.method), absl::StatusCodeToString(call.code)})
-        .Observe(absl::ToDoubleSeconds(call.duration));
+    metrics.call_seconds.Observe(call.method, call.code, call.duration);
   };
   return grpc;
 }

@@ -1,8 +1,6 @@
 #include "telemetry/metrics.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <functional>
 #include <set>
 #include <type_traits>
@@ -10,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/require.h"
 #include "base/string_view.h"
 #include "base/version.h"
 #include "prometheus/check_names.h"
@@ -19,14 +18,9 @@
 namespace varalign::telemetry {
 namespace {
 
-[[noreturn]] void Die(const FamilySpec& spec, std::string_view what) {
-  std::fprintf(stderr, "metric %s: %.*s\n", spec.name.c_str(),
-               static_cast<int>(what.size()), what.data());
-  std::abort();
-}
-
 void Require(bool condition, const FamilySpec& spec, std::string_view what) {
-  if (!condition) Die(spec, what);
+  if (condition) return;
+  base::Crash(absl::StrCat("metric ", spec.name, ": ", base::ToAbsl(what)));
 }
 
 void CheckDescription(const FamilyDescription& description) {
@@ -121,11 +115,6 @@ Metric& Family<Metric>::Add(const prometheus::Labels& labels) {
 template <typename Metric>
 Metric& Family<Metric>::With(std::initializer_list<std::string_view> values) {
   return Add(LabelsOf(values));
-}
-
-template <typename Metric>
-void Family<Metric>::Remove(std::initializer_list<std::string_view> values) {
-  series_.Remove(&With(values));
 }
 
 template class Family<Counter>;

@@ -2,18 +2,20 @@
 // start, with all label values that are known then, so that each series exists
 // from the first scrape and starts at 0:
 //
-//   struct Metrics {                           // coordinator/metrics.h
-//     explicit Metrics(telemetry::Registry& registry)
-//         : steps(registry.AddCounter(
-//               {"varalign_steps_total", "Steps committed."}).With({})),
-//           ended(registry.AddCounter(
-//               {"varalign_runs_ended_total", "Runs that ended.",
-//                {{"state", {"succeeded", "failed", "cancelled"}}}})) {}
-//     telemetry::Counter& steps;
-//     telemetry::Family<telemetry::Counter>& ended;
+//   struct SupervisorMetrics {                 // worker/metrics.h
+//     explicit SupervisorMetrics(telemetry::Registry& registry)
+//         : trainer_starts(AddSingleCounter(
+//               registry, "varalign_trainer_starts_total",
+//               "Training processes started by this slot.")),
+//           trainer_exits(registry.AddCounter(
+//               {"varalign_trainer_exits_total",
+//                "Training processes that ended, by how they did.",
+//                {{"reason", {"done", "stopped", "error", "signal"}}}})) {}
+//     telemetry::Counter& trainer_starts;
+//     telemetry::Family<telemetry::Counter>& trainer_exits;
 //   };
-//   metrics.steps.Increment();
-//   metrics.ended.With({"failed"}).Increment();
+//   metrics.trainer_starts.Increment();
+//   metrics.trainer_exits.With({"done"}).Increment();
 //
 // Names are varalign_<thing>_<unit>, base units, _total on counters, ratios in
 // [0, 1]. Labels are bounded words (state, phase, reason, rank, run): never row
@@ -78,11 +80,8 @@ class Family {
  public:
   // The series with these label values, in the order of the declaration; made
   // at 0 if it is new. REQUIRES: as many values as labels. Costs a hash and an
-  // allocation: keep the reference in hot paths. It is valid until Remove.
+  // allocation: keep the reference in hot paths. It is valid as long as this.
   Metric& With(std::initializer_list<std::string_view> values);
-
-  // Ends the series of, say, a run that has ended. Nobody may hold it.
-  void Remove(std::initializer_list<std::string_view> values);
 
  private:
   friend class Registry;

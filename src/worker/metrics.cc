@@ -1,6 +1,7 @@
 #include "worker/metrics.h"
 
 #include "telemetry/single_series.h"
+#include "telemetry/step_help.h"
 
 namespace varalign::worker {
 namespace {
@@ -30,7 +31,7 @@ SupervisorMetrics::SupervisorMetrics(telemetry::Registry& registry)
 
 StepWeightMetrics::StepWeightMetrics(telemetry::Registry& registry)
     : ess_ratio(AddSingleGauge(registry, "varalign_weight_ess_ratio",
-                               "Mean of ESS/|S| over the Z-sets of a step.")),
+                               telemetry::kEssRatioHelp)),
       ess_norm(AddSingleGauge(
           registry, "varalign_weight_ess_norm",
           "Mean of (ESS-1)/(|S|-1) over Z-sets of two rows or more.")),
@@ -81,19 +82,16 @@ void StepWeightMetrics::Observe(const v1::WeightStatistics& step) {
 }
 
 TrainerMetrics::TrainerMetrics(telemetry::Registry& registry)
-    : step(AddSingleGauge(registry, "varalign_step", "Optimizer steps done.")),
+    : step(AddSingleGauge(registry, "varalign_step", telemetry::kStepHelp)),
       steps(AddSingleCounter(registry, "varalign_steps_total",
-                             "Optimizer steps done by this process.")),
+                             telemetry::kStepsHelp)),
       rows(AddSingleCounter(registry, "varalign_rows_total",
-                            "Rows of the steps, over all ranks.")),
+                            telemetry::kRowsHelp)),
       tokens(registry.AddCounter({"varalign_tokens_total",
-                                  "Tokens of the steps, over all ranks. "
-                                  "useful: of the rows, each with "
-                                  "its prompt; computed: a shared prompt once.",
+                                  telemetry::kTokensHelp,
                                   {{"kind", {"useful", "computed"}}}})),
-      skipped_steps(AddSingleCounter(
-          registry, "varalign_skipped_steps_total",
-          "Steps without an update: the gradient was not finite.")),
+      skipped_steps(AddSingleCounter(registry, "varalign_skipped_steps_total",
+                                     telemetry::kSkippedStepsHelp)),
       step_seconds(Seconds(registry, "varalign_step_seconds",
                            "Wall time of a step, waits included.")),
       weight_wait_seconds(
@@ -102,23 +100,23 @@ TrainerMetrics::TrainerMetrics(telemetry::Registry& registry)
       tokens_per_second(AddSingleGauge(
           registry, "varalign_tokens_per_second",
           "Useful tokens of the last step over its wall time, all ranks.")),
-      loss(AddSingleGauge(registry, "varalign_loss",
-                          "sum(w nll) / D of the last step.")),
-      grad_norm(
-          AddSingleGauge(registry, "varalign_grad_norm",
-                         "Norm of the last step's gradient before clipping.")),
+      loss(AddSingleGauge(registry, "varalign_loss", telemetry::kLossHelp)),
+      grad_norm(AddSingleGauge(registry, "varalign_grad_norm",
+                               telemetry::kGradNormHelp)),
       learning_rate(AddSingleGauge(registry, "varalign_learning_rate",
-                                   "Learning rate of the last step.")),
+                                   telemetry::kLearningRateHelp)),
       weights(registry),
       checkpoints(AddSingleCounter(registry, "varalign_checkpoints_total",
                                    "Checkpoints committed.")),
       checkpoint_seconds(
           Seconds(registry, "varalign_checkpoint_seconds",
                   "Time from a step to the next one that a checkpoint took.")),
-      reward_client_requests(registry.AddCounter(
-          {"varalign_reward_client_requests_total",
-           "Requests and Z-sets answered by reward servers, by status code.",
-           {{"code", {"ok", "error", "retried"}}}})) {}
+      reward_client_requests(
+          registry.AddCounter({"varalign_reward_client_requests_total",
+                               "Requests to reward servers and Z-sets of their "
+                               "streams, by how they "
+                               "ended; retried: sent once more.",
+                               {{"result", {"ok", "error", "retried"}}}})) {}
 
 void TrainerMetrics::Observe(const v1::StepReport& report) {
   step.Set(static_cast<double>(report.step() + 1));

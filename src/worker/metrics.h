@@ -60,7 +60,7 @@ struct TrainerMetrics {
   StepWeightMetrics weights;
   telemetry::Counter& checkpoints;
   telemetry::Histogram& checkpoint_seconds;
-  telemetry::Family<telemetry::Counter>& reward_client_requests;  // code
+  telemetry::Family<telemetry::Counter>& reward_client_requests;  // result
 };
 
 }  // namespace varalign::worker

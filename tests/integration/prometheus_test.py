@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import socket
+import subprocess
 import unittest
 import urllib.parse
 import urllib.request
@@ -83,6 +84,32 @@ class PrometheusTest(harness.ServiceTest):
         self.assertEqual(self.series() - documented, set())
         up = self.query("query?query=" + urllib.parse.quote("sum(up)"))
         self.assertEqual(up["result"][0]["value"][1], "4")
+
+
+class AlertsTest(unittest.TestCase):
+    DEPLOY = harness.SOURCE / "deploy" / "prometheus"
+
+    def test_prometheus_takes_the_rules(self):
+        promtool = shutil.which("promtool")
+        if promtool is None:
+            self.skipTest("promtool is not installed")
+        subprocess.run([promtool, "check", "config",
+                        self.DEPLOY / "prometheus.yml"], check=True)
+
+    def test_alerts_ask_for_series_that_are_there_and_are_explained(self):
+        rules = (self.DEPLOY / "alerts.yml").read_text()
+        used = set(re.findall(r"varalign_\w+", rules))
+        self.assertTrue(used)
+        self.assertEqual(used - documented_metrics(), set())
+        page = (harness.SOURCE / "docs" / "metrics.md").read_text()
+        for alert in re.findall(r"alert: (\w+)", rules):
+            self.assertIn(f"| `{alert}` |", page)
+
+    def test_targets_have_the_roles_of_the_programs(self):
+        config = (self.DEPLOY / "prometheus.yml").read_text()
+        page = (harness.SOURCE / "docs" / "metrics.md").read_text()
+        self.assertEqual(set(re.findall(r"role: (\w+)", config)),
+                         set(re.findall(r"`role`: (\w+)", page)))
 
 
 class HealthTest(harness.ServiceTest):

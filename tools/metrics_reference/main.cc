@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <string>
 
-#include "coordinator/metric_families.h"
+#include "coordinator/metrics.h"
 #include "reward_server/metrics.h"
 #include "telemetry/metrics.h"
 #include "worker/metrics.h"
@@ -23,20 +23,37 @@ std::string Section(const char* title, const char* text, const char* role) {
          telemetry::FamiliesAsMarkdown(registry.Families());
 }
 
-constexpr char kIntroduction[] =
-    "# Metrics\n\n"
-    "<!-- Made by tools/metrics_reference; do not edit. -->\n\n"
-    "Every process serves these at `/metrics` (Prometheus text format) and "
-    "its\n"
-    "health at `/healthz`, on loopback, at the port of `--metrics`. Series "
-    "start\n"
-    "at 0. Units are base units; ratios lie in [0, 1].\n";
+constexpr char kIntroduction[] = R"(# Metrics
+
+<!-- Made by tools/metrics_reference; do not edit. -->
+
+Every process serves these at `/metrics` (Prometheus text format) and its
+health at `/healthz`, on loopback, at the port of `--metrics`. Series start
+at 0. Units are base units; ratios lie in [0, 1].
+
+Programs that see the same steps have the same families: the coordinator of
+the steps that were reported to it, each rank of those that it did. Sum over
+one role: `varalign_build_info` and the targets of
+`deploy/prometheus/prometheus.yml` have it as a label, as in
+`sum(varalign_steps_total{role="coordinator"})`.
+
+## Alerts
+
+`deploy/prometheus/alerts.yml` has rules to begin with.
+
+| alert | sign | what to do |
+|---|---|---|
+| `VaralignNoStep` | a run is RUNNING and no step was reported for 15 minutes | `varalign watch RUN` says what it does; the log of rank 0 |
+| `VaralignCoordinatorDown` | nobody answers; it ends with 74 when its database cannot be written | free space, start it again: workers come back by themselves |
+| `VaralignRewardsRejected` | more than one request in ten is refused or given up | more replicas, or a larger `--max-inflight-tokens` |
+| `VaralignStepsSkipped` | a gradient was not finite | a smaller `train.learning_rate`; three in a row end the run |
+)";
 
 std::string Reference() {
   return std::string(kIntroduction) +
-         Section<coordinator::MetricFamilies>("varalign-coordinator",
-                                              "Runs, steps and workers.",
-                                              "coordinator") +
+         Section<coordinator::Metrics>("varalign-coordinator",
+                                       "Runs, steps and workers.",
+                                       "coordinator") +
          Section<reward_server::Metrics>("varalign-reward-server", "Scoring.",
                                          "reward_server") +
          Section<worker::SupervisorMetrics>("varalign-worker",

@@ -1,6 +1,6 @@
 // The coordinator's Prometheus families, all declared here.
-#ifndef VARALIGN_COORDINATOR_METRIC_FAMILIES_H_
-#define VARALIGN_COORDINATOR_METRIC_FAMILIES_H_
+#ifndef VARALIGN_COORDINATOR_METRICS_H_
+#define VARALIGN_COORDINATOR_METRICS_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -8,18 +8,19 @@
 
 #include "coordinator/changes.h"
 #include "rpc/grpc_server.h"
+#include "telemetry/call_seconds.h"
 #include "telemetry/metrics.h"
 
 namespace varalign::coordinator {
 
 // Thread safe; never blocks. Learning gauges are those of the active run, or of
 // the last one.
-class MetricFamilies {
+class Metrics {
  public:
   // Registry of the process, which outlives this object; runs of before, by
   // state.
-  MetricFamilies(telemetry::Registry& registry,
-                 const std::map<v1::RunState, uint64_t>& runs);
+  explicit Metrics(telemetry::Registry& registry,
+                   const std::map<v1::RunState, uint64_t>& runs = {});
 
   // After they became durable.
   void Observe(const Changes& changes);
@@ -45,9 +46,9 @@ class MetricFamilies {
   telemetry::Counter& skipped_steps_;
   telemetry::Counter& rows_;
   telemetry::Family<telemetry::Counter>& tokens_;  // kind
-  telemetry::Family<telemetry::Histogram>& calls_;
+  telemetry::CallSeconds calls_;
 };
 
 }  // namespace varalign::coordinator
 
-#endif  // VARALIGN_COORDINATOR_METRIC_FAMILIES_H_
+#endif  // VARALIGN_COORDINATOR_METRICS_H_

@@ -1,4 +1,4 @@
-#include "coordinator/metric_families.h"
+#include "coordinator/metrics.h"
 
 #include <cmath>
 #include <string>
@@ -6,11 +6,11 @@
 #include <variant>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "coordinator/run_state.h"
 #include "rpc/proto_time.h"
 #include "telemetry/single_series.h"
+#include "telemetry/step_help.h"
 
 namespace varalign::coordinator {
 namespace {
@@ -18,9 +18,9 @@ namespace {
 using telemetry::AddSingleCounter;
 using telemetry::AddSingleGauge;
 
-constexpr v1::RunState kStates[] = {v1::QUEUED,     v1::PREPARING, v1::RUNNING,
-                                    v1::RECOVERING, v1::SUCCEEDED, v1::FAILED,
-                                    v1::CANCELLED};
+constexpr v1::RunState kStates[] = {v1::QUEUED,  v1::PREPARING,
+                                    v1::RUNNING, v1::SUCCEEDED,
+                                    v1::FAILED,  v1::CANCELLED};
 
 std::vector<std::string> StateWords() {
   std::vector<std::string> words;
@@ -30,19 +30,14 @@ std::vector<std::string> StateWords() {
   return words;
 }
 
-// "/varalign.v1.RunService/GetRun" -> "GetRun".
-std::string_view ShortName(std::string_view method) {
-  return method.substr(method.rfind('/') + 1);
-}
-
 double Seconds(const google::protobuf::Timestamp& time) {
   return absl::ToDoubleSeconds(rpc::FromProto(time) - absl::UnixEpoch());
 }
 
 }  // namespace
 
-MetricFamilies::MetricFamilies(telemetry::Registry& registry,
-                               const std::map<v1::RunState, uint64_t>& runs)
+Metrics::Metrics(telemetry::Registry& registry,
+                 const std::map<v1::RunState, uint64_t>& runs)
     : run_state_(registry.AddGauge({"varalign_run_state",
                                     "Runs in this state.",
                                     {{"state", StateWords()}}})),
@@ -50,51 +45,38 @@ MetricFamilies::MetricFamilies(telemetry::Registry& registry,
           {"varalign_workers",
            "Registered worker slots: idle, or busy with a process.",
            {{"state", {"idle", "busy"}}}})),
-      step_(AddSingleGauge(registry, "varalign_step",
-                           "Optimizer steps done by the newest run.")),
+      step_(AddSingleGauge(registry, "varalign_step", telemetry::kStepHelp)),
       last_step_timestamp_(
           AddSingleGauge(registry, "varalign_last_step_timestamp_seconds",
                          "When the last step was reported, Unix time.")),
       generation_(AddSingleGauge(registry, "varalign_generation",
                                  "Generation of the group of the newest run.")),
-      loss_(AddSingleGauge(registry, "varalign_loss",
-                           "Weighted loss of the last step, as the run's "
-                           "loss_reduction normalises it.")),
-      grad_norm_(AddSingleGauge(
-          registry, "varalign_grad_norm",
-          "Norm of the reduced gradient of the last step, before clipping.")),
+      loss_(AddSingleGauge(registry, "varalign_loss", telemetry::kLossHelp)),
+      grad_norm_(AddSingleGauge(registry, "varalign_grad_norm",
+                                telemetry::kGradNormHelp)),
       learning_rate_(AddSingleGauge(registry, "varalign_learning_rate",
-                                    "Learning rate of the last step.")),
+                                    telemetry::kLearningRateHelp)),
       weight_ess_ratio_(AddSingleGauge(registry, "varalign_weight_ess_ratio",
-                                       "Mean over the Z-sets of the last step "
-                                       "of (sum w)^2 / (|S| sum w^2).")),
+                                       telemetry::kEssRatioHelp)),
       checkpoint_timestamp_(AddSingleGauge(
           registry, "varalign_checkpoint_last_success_timestamp_seconds",
           "When a checkpoint was last acknowledged, Unix time; 0: never.")),
-      steps_(
-          AddSingleCounter(registry, "varalign_steps_total",
-                           "Steps reported, those that were redone included.")),
+      steps_(AddSingleCounter(registry, "varalign_steps_total",
+                              telemetry::kStepsHelp)),
       skipped_steps_(AddSingleCounter(registry, "varalign_skipped_steps_total",
-                                      "Steps that changed no parameter, as "
-                                      "their gradient was not finite.")),
+                                      telemetry::kSkippedStepsHelp)),
       rows_(AddSingleCounter(registry, "varalign_rows_total",
-                             "Rows in the reported steps.")),
-      tokens_(registry.AddCounter(
-          {"varalign_tokens_total",
-           "Tokens of the reported steps, over all ranks. useful: of the rows, "
-           "each with its prompt; computed: a shared prompt once.",
-           {{"kind", {"useful", "computed"}}}})),
-      calls_(registry.AddHistogram(
-          {"varalign_grpc_server_call_duration_seconds",
-           "Time from the arrival of a call to its status.",
-           {{"method"}, {"code"}}},
-          telemetry::RpcSecondsBuckets())) {
+                             telemetry::kRowsHelp)),
+      tokens_(registry.AddCounter({"varalign_tokens_total",
+                                   telemetry::kTokensHelp,
+                                   {{"kind", {"useful", "computed"}}}})),
+      calls_(registry) {
   for (const auto& [state, count] : runs) {
     run_state_.With({StateWord(state)}).Set(static_cast<double>(count));
   }
 }
 
-void MetricFamilies::Observe(const Changes& changes) {
+void Metrics::Observe(const Changes& changes) {
   for (const Change& change : changes) {
     if (const auto* put = std::get_if<PutRun>(&change)) {
       if (put->record.run.state() != v1::QUEUED) ObserveRun(put->record.run);
@@ -104,12 +86,12 @@ void MetricFamilies::Observe(const Changes& changes) {
   }
 }
 
-void MetricFamilies::ObserveRun(const v1::Run& run) {
+void Metrics::ObserveRun(const v1::Run& run) {
   step_.Set(static_cast<double>(run.step()));
   generation_.Set(static_cast<double>(run.generation()));
 }
 
-void MetricFamilies::ObserveEvent(const v1::RunEvent& event) {
+void Metrics::ObserveEvent(const v1::RunEvent& event) {
   if (event.has_state()) {
     const v1::StateChange& change = event.state();
     if (change.from() != v1::RUN_STATE_UNSPECIFIED) {
@@ -124,7 +106,7 @@ void MetricFamilies::ObserveEvent(const v1::RunEvent& event) {
   }
 }
 
-void MetricFamilies::ObserveStep(const v1::StepReport& step) {
+void Metrics::ObserveStep(const v1::StepReport& step) {
   loss_.Set(step.loss());
   grad_norm_.Set(step.grad_norm());
   learning_rate_.Set(step.learning_rate());
@@ -137,14 +119,13 @@ void MetricFamilies::ObserveStep(const v1::StepReport& step) {
       .Increment(static_cast<double>(step.computed_tokens()));
 }
 
-void MetricFamilies::SetWorkers(size_t idle, size_t busy) {
+void Metrics::SetWorkers(size_t idle, size_t busy) {
   workers_.With({"idle"}).Set(static_cast<double>(idle));
   workers_.With({"busy"}).Set(static_cast<double>(busy));
 }
 
-void MetricFamilies::ObserveCall(const rpc::CallRecord& call) {
-  calls_.With({ShortName(call.method), absl::StatusCodeToString(call.code)})
-      .Observe(absl::ToDoubleSeconds(call.duration));
+void Metrics::ObserveCall(const rpc::CallRecord& call) {
+  calls_.Observe(call.method, call.code, call.duration);
 }
 
 }  // namespace varalign::coordinator
