@@ -13,8 +13,8 @@
 #include "absl/time/clock.h"
 #include "base/json.h"
 #include "base/logging.h"
-#include "cli/run_json.h"
 #include "cli/run_text.h"
+#include "rpc/event_json.h"
 
 namespace varalign::cli {
 namespace {
@@ -52,7 +52,7 @@ void RunFollower::Show(const v1::RunEvent& event) {
     case Output::kSilent:
       return;
     case Output::kJsonLines:
-      std::printf("%s\n", base::DumpJson(EventJson(event)).c_str());
+      std::printf("%s\n", base::DumpJson(rpc::EventJson(event)).c_str());
       std::fflush(stdout);
       return;
     case Output::kPlain:

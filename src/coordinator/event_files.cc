@@ -6,11 +6,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/checkpoint_name.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
-#include "coordinator/event_json.h"
 #include "coordinator/line_file.h"
+#include "rpc/event_json.h"
 
 namespace varalign::coordinator {
 namespace {
@@ -24,7 +26,7 @@ constexpr uint32_t kRecentRuns = 100;
 absl::Status LinkModel(const std::filesystem::path& run, uint64_t step,
                        const std::filesystem::path& checkpoint) {
   const auto target =
-      std::filesystem::path("checkpoints") / checkpoint.filename() / "model";
+      base::CheckpointRoot("") / checkpoint.filename() / "model";
   const auto link = run / absl::StrCat(".model.", step);
   std::error_code error;
   std::filesystem::remove(link, error);
@@ -49,11 +51,12 @@ Lines Format(const std::vector<v1::RunEvent>& events, const Numbers& last) {
   Lines lines;
   for (const v1::RunEvent& event : events) {
     if (event.number() > last.events) {
-      absl::StrAppend(&lines.events, EventLine(event), "\n");
+      absl::StrAppend(&lines.events, base::DumpJson(rpc::EventJson(event)),
+                      "\n");
     }
-    const auto metrics = MetricsLine(event);
+    const auto metrics = rpc::MetricsJson(event);
     if (metrics && event.number() > last.metrics) {
-      absl::StrAppend(&lines.metrics, *metrics, "\n");
+      absl::StrAppend(&lines.metrics, base::DumpJson(*metrics), "\n");
     }
     if (event.has_checkpoint()) lines.checkpoint = event.checkpoint();
   }

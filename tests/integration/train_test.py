@@ -22,13 +22,14 @@ class TrainTest(harness.ServiceTest):
         self.assertEqual(result["steps"], 200)  # 40 examples / 8, 40 epochs
         before, after = (result["metrics"][key] for key in ("before", "after"))
         # The reference starts at its own reward and no distance to itself.
-        self.assertLess(before["kl"], 1e-4)
-        self.assertGreater(after["expected_reward"],
-                           before["expected_reward"] + 0.1)
-        self.assertLess(after["kl_to_optimum"], before["kl_to_optimum"] / 2)
+        self.assertLess(before["eval_kl"], 1e-4)
+        self.assertGreater(after["eval_expected_reward"],
+                           before["eval_expected_reward"] + 0.1)
+        self.assertLess(after["eval_kl_to_optimum"],
+                        before["eval_kl_to_optimum"] / 2)
         # The optimum is a constant of the world.
-        self.assertAlmostEqual(before["optimum_expected_reward"],
-                               after["optimum_expected_reward"], places=6)
+        self.assertAlmostEqual(before["eval_optimum_expected_reward"],
+                               after["eval_optimum_expected_reward"], places=6)
 
     def test_leaves_a_run_directory_that_tools_can_read(self):
         result = harness.json_of(self.train(train={"epochs": 1}))
