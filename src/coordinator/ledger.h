@@ -1,15 +1,12 @@
-// The ledger: which rows each step counted, and the proof that every step of a
-// run counts exactly once. Pure.
+// The ledger: which rows each step counted.
 //
 // A generation that starts at step s supersedes the rows of older generations
-// with step >= s. The live ledger is what is left.
+// with step >= s. The live ledger is what is left: every step of the run once,
+// with Z-blocks that follow one another within an epoch.
 #ifndef VARALIGN_COORDINATOR_LEDGER_H_
 #define VARALIGN_COORDINATOR_LEDGER_H_
 
 #include <cstdint>
-#include <vector>
-
-#include "absl/status/status.h"
 
 namespace varalign::coordinator {
 
@@ -35,16 +32,6 @@ struct GenerationStart {
   uint64_t start_step = 0;
   uint32_t world_size = 0;
 };
-
-// The rows that no later generation supersedes, by step.
-std::vector<LedgerRow> LiveRows(std::vector<LedgerRow> rows,
-                                const std::vector<GenerationStart>& starts);
-
-// Ok if `live` holds each of the steps 0 .. num_steps - 1 exactly once, and the
-// Z-blocks of each epoch follow one another from 0 without gap or overlap.
-// DataLoss names the first step at which that is not so.
-absl::Status CheckLiveLedger(const std::vector<LedgerRow>& live,
-                             uint64_t num_steps);
 
 }  // namespace varalign::coordinator
 

@@ -13,11 +13,11 @@
 #include "absl/cleanup/cleanup.h"
 #include "base/json.h"
 #include "base/subprocess.h"
-#include "coordinator/ledger.h"
 #include "coordinator/run_database.h"
 #include "coordinator/run_state.h"
 #include "tests/coordinator/coordinator_fixture.h"
 #include "tests/coordinator/fake_pool.h"
+#include "tests/coordinator/ledger_oracle.h"
 #include "tests/testing/test_data.h"
 
 namespace varalign::coordinator {

@@ -9,10 +9,10 @@
 #include <thread>
 
 #include "base/json.h"
-#include "coordinator/ledger.h"
 #include "coordinator/run_database.h"
 #include "tests/coordinator/coordinator_fixture.h"
 #include "tests/coordinator/fake_pool.h"
+#include "tests/coordinator/ledger_oracle.h"
 
 namespace varalign::coordinator {
 namespace {

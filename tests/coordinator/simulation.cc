@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/version.h"
 #include "coordinator/run_state.h"
+#include "tests/coordinator/ledger_oracle.h"
 
 namespace varalign::coordinator {
 namespace {

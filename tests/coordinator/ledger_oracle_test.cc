@@ -1,4 +1,4 @@
-#include "coordinator/ledger.h"
+#include "tests/coordinator/ledger_oracle.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -26,7 +26,7 @@ GenerationStart Start(uint64_t generation, uint64_t step) {
           .world_size = 1};
 }
 
-TEST(LedgerTest, ALaterGenerationSupersedesWhatItRedoes) {
+TEST(LedgerOracleTest, ALaterGenerationSupersedesWhatItRedoes) {
   const std::vector<LedgerRow> rows = {Row(0, 1), Row(1, 1), Row(2, 1),
                                        Row(3, 1), Row(2, 2), Row(3, 2),
                                        Row(4, 2)};
@@ -35,7 +35,7 @@ TEST(LedgerTest, ALaterGenerationSupersedesWhatItRedoes) {
   EXPECT_EQ(live[2].generation, 2u);
 }
 
-TEST(LedgerTest, ASupersededRowDoesNotFillAHole) {
+TEST(LedgerOracleTest, ASupersededRowDoesNotFillAHole) {
   // Generation 2 began at step 1 and ended before step 2.
   const auto live = LiveRows({Row(0, 1), Row(1, 1), Row(2, 1), Row(1, 2)},
                              {Start(1, 0), Start(2, 1)});
@@ -43,7 +43,7 @@ TEST(LedgerTest, ASupersededRowDoesNotFillAHole) {
   EXPECT_THAT(CheckLiveLedger(live, 3), StatusIs(absl::StatusCode::kDataLoss));
 }
 
-TEST(LedgerTest, FindsHolesDoublesAndGapsOfBlocks) {
+TEST(LedgerOracleTest, FindsHolesDoublesAndGapsOfBlocks) {
   LedgerRow shifted = Row(1, 1);
   shifted.block_begin += 1;
   const struct {
@@ -63,7 +63,7 @@ TEST(LedgerTest, FindsHolesDoublesAndGapsOfBlocks) {
   }
 }
 
-TEST(LedgerTest, EpochsFollowOneAnother) {
+TEST(LedgerOracleTest, EpochsFollowOneAnother) {
   std::vector<LedgerRow> live;
   for (uint64_t step = 0; step < 12; ++step) live.push_back(Row(step, 1));
   EXPECT_OK(CheckLiveLedger(live, 12));

@@ -1,4 +1,4 @@
-#include "coordinator/ledger.h"
+#include "tests/coordinator/ledger_oracle.h"
 
 #include <algorithm>
 
