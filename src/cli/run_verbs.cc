@@ -169,7 +169,7 @@ absl::StatusOr<v1::ListRunsRequest> MakeListRequest(
     return base::WithExitCode(
         absl::InvalidArgumentError(absl::StrCat(
             "--state: no such state; one of QUEUED, PREPARING, RUNNING, "
-            "RECOVERING, SUCCEEDED, FAILED, CANCELLED: ",
+            "SUCCEEDED, FAILED, CANCELLED: ",
             arguments.state)),
         base::kExitUsage);
   }

@@ -1,11 +1,11 @@
 #include "coordinator/coordinator_state.h"
 
 #include <algorithm>
-#include <cassert>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/exit_code.h"
+#include "base/require.h"
 #include "coordinator/run_state.h"
 #include "rpc/proto_time.h"
 
@@ -188,7 +188,8 @@ void CoordinatorState::FormNextGroup(const Form& form, const Now& now) {
 void CoordinatorState::ChangeState(RunRecord& record, v1::RunState to,
                                    const std::string& reason, const Now& now) {
   v1::Run& run = record.run;
-  assert(IsAllowed(run.state(), to));
+  base::Require(IsAllowed(run.state(), to),
+                "a run changed its state against the table of run_state.h");
   v1::RunEvent event;
   event.mutable_state()->set_from(run.state());
   event.mutable_state()->set_to(to);

@@ -135,6 +135,8 @@ class CoordinatorState {
   absl::StatusOr<Member*> Authorize(const v1::RankIdentity& identity,
                                     const Now& now);
 
+  // ResourceExhausted: the queue is full.
+  absl::Status CheckRoom() const;
   void Enqueue(RunRecord record, const Now& now);
   // Of a run whose group is known to be gone.
   void FailLost(RunRecord record, const Now& now);
@@ -160,8 +162,12 @@ class CoordinatorState {
   void RecordExit(Member& member, const v1::ProcessStatus& process,
                   const Now& now);
   void RecordOldExit(const v1::RankIdentity& identity);
+  // What the slot is to be told, if anything.
   std::optional<v1::HeartbeatResponse> SlotDirective(
       const std::string& slot_id);
+  // The same, unless it was told so within the last heartbeat interval.
+  std::optional<v1::HeartbeatResponse> NewDirective(const std::string& slot_id,
+                                                    const Now& now);
   absl::StatusOr<std::optional<v1::HeartbeatResponse>> HearRank(
       const v1::RankHeartbeat& heartbeat, const Now& now);
 

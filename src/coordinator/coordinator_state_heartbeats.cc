@@ -60,6 +60,9 @@ absl::Status CoordinatorState::Register(const v1::RegisterRequest& request,
   if (request.host().empty() || request.host().size() > kMaxNameBytes) {
     return absl::InvalidArgumentError("host must be given and be a host name");
   }
+  if (request.metrics_address().size() > kMaxNameBytes) {
+    return absl::InvalidArgumentError("metrics_address must be HOST:PORT");
+  }
   return pool_.Register(request, now.monotonic);
 }
 
@@ -102,11 +105,7 @@ Reply CoordinatorState::HearSlot(const v1::SlotHeartbeat& heartbeat,
         heartbeat.process().identity();
     return reply;
   }
-  const Reply directive = SlotDirective(slot_id);
-  const bool is_new =
-      directive && pool_.MayDirect(slot_id, *directive,
-                                   rules_.heartbeat_interval, now.monotonic);
-  return is_new ? directive : std::nullopt;
+  return NewDirective(slot_id, now);
 }
 
 void CoordinatorState::HearProcess(const std::string& slot_id,
@@ -177,6 +176,15 @@ Reply CoordinatorState::SlotDirective(const std::string& slot_id) {
   return reply;
 }
 
+Reply CoordinatorState::NewDirective(const std::string& slot_id,
+                                     const Now& now) {
+  const Reply directive = SlotDirective(slot_id);
+  const bool is_new =
+      directive && pool_.MayDirect(slot_id, *directive,
+                                   rules_.heartbeat_interval, now.monotonic);
+  return is_new ? directive : std::nullopt;
+}
+
 absl::StatusOr<Reply> CoordinatorState::HearRank(
     const v1::RankHeartbeat& heartbeat, const Now& now) {
   const v1::RankIdentity& identity = heartbeat.identity();
@@ -186,7 +194,9 @@ absl::StatusOr<Reply> CoordinatorState::HearRank(
   absl::StatusOr<Member*> member = Authorize(identity, now);
   if (!member.ok()) return member.status();
   (*member)->rank_called_at = now.monotonic;
-  if (heartbeat.has_progress()) {
+  // One voice for the group: the first rank does what the others wait for, or
+  // its share of what they all do.
+  if (heartbeat.has_progress() && identity.rank() == 0) {
     effects_.progress.push_back({group_->run_id, heartbeat.progress()});
   }
   return std::nullopt;
@@ -199,12 +209,7 @@ absl::StatusOr<Reply> CoordinatorState::Poll(
     if (group_ && FindMember(*group_, identity)) return std::nullopt;
     return Stop(identity, "the run has ended");
   }
-  const std::string& slot_id = request.slot().slot_id();
-  const Reply directive = SlotDirective(slot_id);
-  const bool is_new =
-      directive && pool_.MayDirect(slot_id, *directive,
-                                   rules_.heartbeat_interval, now.monotonic);
-  return is_new ? directive : std::nullopt;
+  return NewDirective(request.slot().slot_id(), now);
 }
 
 void CoordinatorState::Answered(const v1::HeartbeatRequest& request,

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/exit_code.h"
+#include "base/status_macros.h"
 #include "base/string_view.h"
 #include "coordinator/coordinator_state.h"
 #include "coordinator/run_state.h"
@@ -20,13 +21,16 @@ void ForgetEnd(v1::Run& run) {
 
 }  // namespace
 
+absl::Status CoordinatorState::CheckRoom() const {
+  if (queue_.size() < rules_.max_queued_runs) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("too many runs are queued: wait, or cancel some; limit ",
+                   rules_.max_queued_runs));
+}
+
 absl::StatusOr<v1::Run> CoordinatorState::AddRun(const PutRequest& request,
                                                  v1::Run run, const Now& now) {
-  if (queue_.size() >= rules_.max_queued_runs) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("too many runs are queued: wait, or cancel some; limit ",
-                     rules_.max_queued_runs));
-  }
+  RETURN_IF_ERROR(CheckRoom());
   RunRecord record;
   record.run = std::move(run);
   record.number = next_number_++;
@@ -47,10 +51,7 @@ absl::StatusOr<v1::Run> CoordinatorState::ResumeRun(const PutRequest& request,
         "only failed and cancelled runs can be resumed: run ", run.run_id(),
         " is ", base::ToAbsl(StateWord(run.state()))));
   }
-  if (queue_.size() >= rules_.max_queued_runs) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "too many runs are queued: limit ", rules_.max_queued_runs));
-  }
+  RETURN_IF_ERROR(CheckRoom());
   record.number = next_number_++;
   record.cancel_requested = false;
   run.set_step(run.checkpoint_step());
@@ -99,6 +100,7 @@ std::vector<v1::SlotStatus> CoordinatorState::Slots() const {
     status.set_slot_id(slot_id);
     status.set_host(slot.announced.host());
     status.set_pid(slot.announced.pid());
+    status.set_metrics_address(slot.announced.metrics_address());
     if (slot.process) {
       status.set_run_id(slot.process->identity().run_id());
       status.set_rank(slot.process->identity().rank());

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
+#include "base/checkpoint_name.h"
 #include "base/status_macros.h"
 #include "coordinator/coordinator_state.h"
 #include "coordinator/run_state.h"
@@ -269,8 +269,9 @@ void CoordinatorState::Acknowledge(const CheckpointBarrier& barrier,
                                    const Now& now) {
   v1::Run& run = active_->run;
   run.set_checkpoint_step(barrier.step());
-  run.set_checkpoint(absl::StrFormat("%s/checkpoints/step-%08d",
-                                     run.directory(), barrier.step()));
+  run.set_checkpoint((base::CheckpointRoot(run.directory()) /
+                      base::CheckpointName(barrier.step()))
+                         .string());
   effects_.changes.push_back(
       PutCheckpoint{run.run_id(), run.generation(),
                     CheckpointRecord{.step = barrier.step(),

@@ -76,12 +76,11 @@ absl::StatusOr<StoredState> RunDatabase::Start() {
   RETURN_IF_ERROR(writer_->Query(
       "SELECT COALESCE(MAX(number), 0) + 1 FROM runs",
       [&](DatabaseRow row) { state.next_number = row.Unsigned(); }));
-  const std::string query = absl::StrCat(
-      kRunColumns, "WHERE state IN (?1, ?2, ?3, ?4) ORDER BY number");
+  const std::string query =
+      absl::StrCat(kRunColumns, "WHERE state IN (?1, ?2, ?3) ORDER BY number");
   RETURN_IF_ERROR(writer_->Query(
       query, [&](DatabaseRow row) { state.runs.push_back(RunOf(row)); },
-      int{v1::QUEUED}, int{v1::PREPARING}, int{v1::RUNNING},
-      int{v1::RECOVERING}));
+      int{v1::QUEUED}, int{v1::PREPARING}, int{v1::RUNNING}));
   for (const RunRecord& record : state.runs) {
     if (record.run.state() == v1::QUEUED) continue;
     ASSIGN_OR_RETURN(state.group, LoadGroup(record));

@@ -6,12 +6,11 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
+#include "base/checkpoint_name.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "base/version.h"
 #include "coordinator/run_state.h"
-#include "rpc/proto_time.h"
 
 namespace varalign::coordinator {
 namespace {
@@ -65,8 +64,8 @@ uint64_t RunRegistry::Publish() {
   Effects effects = state_.TakeEffects();
   if (effects.wakes) ++wakeups_;
   for (RunProgress& progress : effects.progress) {
-    ++news_.number;
     news_.progress = std::move(progress);
+    news_.progress_number = ++news_.number;
   }
   return queue_.Enqueue(std::move(effects.changes));
 }
@@ -180,8 +179,6 @@ absl::StatusOr<v1::RegisterResponse> RunRegistry::Register(
   RETURN_IF_ERROR(Apply([&](const Now& now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(
                             mutex_) { return state_.Register(request, now); }));
   v1::RegisterResponse response;
-  *response.mutable_heartbeat_interval() =
-      rpc::ToProto(rules_.heartbeat_interval);
   absl::MutexLock lock(&mutex_);
   response.set_incarnation(state_.incarnation());
   return response;
@@ -236,9 +233,9 @@ absl::StatusOr<v1::CommitCheckpointResponse> RunRegistry::CommitCheckpoint(
   using Reply = v1::CommitCheckpointResponse;
   if (request.confirm()) {
     ASSIGN_OR_RETURN(const v1::Run run, RunOf(request.identity()));
-    const auto manifest =
-        std::filesystem::path(run.directory()) / "checkpoints" /
-        absl::StrFormat("step-%08d", request.step()) / "MANIFEST.json";
+    const auto manifest = base::CheckpointRoot(run.directory()) /
+                          base::CheckpointName(request.step()) /
+                          "MANIFEST.json";
     std::error_code error;
     if (!std::filesystem::exists(manifest, error)) {
       return absl::FailedPreconditionError(absl::StrCat(

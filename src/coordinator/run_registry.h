@@ -38,7 +38,9 @@ struct CallWait {
 // Something for those who watch runs: see AwaitNews.
 struct News {
   uint64_t number = 0;
+  // The newest progress of a run, and which news brought it.
   std::optional<RunProgress> progress;
+  uint64_t progress_number = 0;
 };
 
 // Thread safe; every call blocks until what it changed is durable. Unavailable
@@ -48,8 +50,7 @@ class RunRegistry {
  public:
   // The references outlive the registry. Owns the thread that ticks.
   RunRegistry(const Rules& rules, StoredState stored, RunDatabase& database,
-              EventFiles& files, Metrics& metrics,
-              const base::Clock& clock);
+              EventFiles& files, Metrics& metrics, const base::Clock& clock);
   RunRegistry(const RunRegistry&) = delete;
   RunRegistry& operator=(const RunRegistry&) = delete;
   ~RunRegistry();

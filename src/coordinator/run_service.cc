@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <utility>
+#include <vector>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/numbers.h"
@@ -23,13 +24,6 @@ constexpr int kMaxStreams = 256;
 constexpr absl::Duration kLook = absl::Milliseconds(500);
 // For the files of a run that has ended.
 constexpr absl::Duration kFilesTimeout = absl::Seconds(2);
-
-template <typename Message>
-grpc::Status Reply(absl::StatusOr<Message> result, Message& response) {
-  if (!result.ok()) return rpc::ToGrpc(result.status());
-  response = *std::move(result);
-  return grpc::Status::OK;
-}
 
 // A page token is the number of the last run on the page before.
 absl::StatusOr<uint64_t> NumberBefore(const std::string& page_token) {
@@ -66,12 +60,60 @@ absl::StatusOr<v1::ListRunsResponse> List(const RunDatabase& database,
   return response;
 }
 
+// What a queued run waits for.
+v1::ProgressEvent WaitOf(const v1::Run& run) {
+  v1::ProgressEvent wait;
+  wait.set_activity(run.reason());
+  return wait;
+}
+
+// What goes to one client that watches: the events in order, and in between
+// each word of progress once. Cancelled: the client is gone.
+class WatchStream {
+ public:
+  WatchStream(uint64_t after, grpc::ServerWriter<v1::RunEvent>& writer)
+      : last_event_(after), writer_(writer) {}
+
+  absl::Status Send(const std::vector<v1::RunEvent>& events) {
+    for (const v1::RunEvent& event : events) {
+      RETURN_IF_ERROR(Write(event));
+      last_event_ = event.number();
+      shown_.Clear();
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Show(const v1::ProgressEvent& progress) {
+    if (progress.activity() == shown_.activity() &&
+        progress.done() == shown_.done() &&
+        progress.total() == shown_.total()) {
+      return absl::OkStatus();
+    }
+    shown_ = progress;
+    v1::RunEvent event;
+    *event.mutable_progress() = progress;
+    return Write(event);
+  }
+
+  uint64_t last_event() const { return last_event_; }
+
+ private:
+  absl::Status Write(const v1::RunEvent& event) {
+    return writer_.Write(event) ? absl::OkStatus()
+                                : absl::CancelledError("the client is gone");
+  }
+
+  uint64_t last_event_;
+  v1::ProgressEvent shown_;
+  grpc::ServerWriter<v1::RunEvent>& writer_;
+};
+
 }  // namespace
 
 grpc::Status RunService::SubmitRun(grpc::ServerContext*,
                                    const v1::SubmitRunRequest* request,
                                    v1::Run* run) {
-  return Reply(submissions_.Submit(*request), *run);
+  return rpc::Reply(submissions_.Submit(*request), *run);
 }
 
 grpc::Status RunService::GetRun(grpc::ServerContext*,
@@ -86,7 +128,7 @@ grpc::Status RunService::GetRun(grpc::ServerContext*,
 grpc::Status RunService::ListRuns(grpc::ServerContext*,
                                   const v1::ListRunsRequest* request,
                                   v1::ListRunsResponse* response) {
-  const grpc::Status status = Reply(List(database_, *request), *response);
+  const grpc::Status status = rpc::Reply(List(database_, *request), *response);
   if (!status.ok()) return status;
   for (v1::SlotStatus& slot : registry_.Slots()) {
     *response->add_slots() = std::move(slot);
@@ -99,7 +141,7 @@ grpc::Status RunService::CancelRun(grpc::ServerContext* context,
                                    v1::Run* run) {
   absl::StatusOr<v1::Run> cancelled = registry_.CancelRun(request->run_id());
   if (!absl::IsNotFound(cancelled.status())) {
-    return Reply(std::move(cancelled), *run);
+    return rpc::Reply(std::move(cancelled), *run);
   }
   // It has ended, or never was.
   v1::GetRunRequest get;
@@ -123,36 +165,26 @@ absl::Status RunService::Watch(grpc::ServerContext& context,
                                grpc::ServerWriter<v1::RunEvent>& writer) {
   const std::string& run_id = request.run_id();
   RETURN_IF_ERROR(database_.Run(run_id).status());
-  uint64_t after = request.after_event();
-  std::string shown_reason;
+  WatchStream stream(request.after_event(), writer);
   News news = registry_.LatestNews();
   while (!context.IsCancelled() && !stopping_) {
     ASSIGN_OR_RETURN(const auto events,
-                     database_.Events(run_id, after, kEventPage));
-    for (const v1::RunEvent& event : events) {
-      if (!writer.Write(event)) return absl::CancelledError("client is gone");
-      after = event.number();
-    }
+                     database_.Events(run_id, stream.last_event(), kEventPage));
+    RETURN_IF_ERROR(stream.Send(events));
     if (!events.empty()) continue;
     ASSIGN_OR_RETURN(const RunRecord record, database_.Run(run_id));
-    if (HasEnded(record.run.state()) && record.num_events <= after) {
+    if (HasEnded(record.run.state()) &&
+        record.num_events <= stream.last_event()) {
       files_.AwaitWritten(run_id, record.num_events, kFilesTimeout);
       return absl::OkStatus();
     }
-    if (record.run.state() == v1::QUEUED &&
-        record.run.reason() != shown_reason) {
-      shown_reason = record.run.reason();
-      v1::RunEvent event;
-      event.mutable_progress()->set_activity(shown_reason);
-      if (!writer.Write(event)) return absl::CancelledError("client is gone");
+    if (record.run.state() == v1::QUEUED) {
+      RETURN_IF_ERROR(stream.Show(WaitOf(record.run)));
     }
     const uint64_t seen = news.number;
     news = registry_.AwaitNews(seen, kLook);
-    if (news.number > seen && news.progress &&
-        news.progress->run_id == run_id) {
-      v1::RunEvent event;
-      *event.mutable_progress() = news.progress->progress;
-      if (!writer.Write(event)) return absl::CancelledError("client is gone");
+    if (news.progress_number > seen && news.progress->run_id == run_id) {
+      RETURN_IF_ERROR(stream.Show(news.progress->progress));
     }
   }
   return absl::UnavailableError("the stream was ended: watch again");

@@ -11,10 +11,8 @@ bool IsAllowed(v1::RunState from, v1::RunState to) {
     case v1::PREPARING:
       return to == v1::QUEUED || to == v1::RUNNING || to == v1::FAILED ||
              to == v1::CANCELLED;
-    case v1::RECOVERING:
-      return to == v1::RUNNING || to == v1::FAILED || to == v1::CANCELLED;
     case v1::RUNNING:
-      return to == v1::RECOVERING || HasEnded(to);
+      return HasEnded(to);
     case v1::FAILED:
     case v1::CANCELLED:
       return to == v1::QUEUED;
@@ -29,8 +27,7 @@ bool HasEnded(v1::RunState state) {
 }
 
 bool IsActive(v1::RunState state) {
-  return state == v1::PREPARING || state == v1::RUNNING ||
-         state == v1::RECOVERING;
+  return state == v1::PREPARING || state == v1::RUNNING;
 }
 
 bool IsResumable(v1::RunState state) {
@@ -45,8 +42,6 @@ std::string_view StateWord(v1::RunState state) {
       return "preparing";
     case v1::RUNNING:
       return "running";
-    case v1::RECOVERING:
-      return "recovering";
     case v1::SUCCEEDED:
       return "succeeded";
     case v1::FAILED:

@@ -1,12 +1,11 @@
 // The states of a run and the changes between them (docs/protocol.md has the
 // same table). Pure.
 //
-//   from \ to    QUEUED PREPARING RUNNING RECOVERING SUCCEEDED FAILED CANCELLED
+//   from \ to    QUEUED PREPARING RUNNING SUCCEEDED FAILED CANCELLED
 //   (new)          x
-//   QUEUED                  x                                            x
-//   PREPARING                        x                           x       x
-//   RUNNING                                   x         x        x       x
-//   RECOVERING                       x                           x       x
+//   QUEUED                  x                                  x
+//   PREPARING      x                 x                x        x
+//   RUNNING                                    x      x        x
 //   SUCCEEDED
 //   FAILED         x
 //   CANCELLED      x
@@ -26,7 +25,7 @@ bool IsAllowed(v1::RunState from, v1::RunState to);
 // SUCCEEDED, FAILED or CANCELLED.
 bool HasEnded(v1::RunState state);
 
-// A group stands: PREPARING, RUNNING or RECOVERING.
+// A group stands: PREPARING or RUNNING.
 bool IsActive(v1::RunState state);
 
 // FAILED and CANCELLED runs may be resumed.

@@ -26,13 +26,6 @@ CallWait WaitOf(grpc::ServerContext& context) {
           .caller_is_gone = [&context] { return context.IsCancelled(); }};
 }
 
-template <typename Message>
-grpc::Status Reply(absl::StatusOr<Message> result, Message& response) {
-  if (!result.ok()) return rpc::ToGrpc(result.status());
-  response = *std::move(result);
-  return grpc::Status::OK;
-}
-
 absl::Status Fetch(const v1::Run& run, const std::string& file,
                    grpc::ServerWriter<v1::ShardChunk>& writer) {
   ASSIGN_OR_RETURN(const auto path, FindShardFile(run.config(), file));
@@ -53,19 +46,19 @@ absl::Status Fetch(const v1::Run& run, const std::string& file,
 grpc::Status WorkerService::Register(grpc::ServerContext*,
                                      const v1::RegisterRequest* request,
                                      v1::RegisterResponse* response) {
-  return Reply(registry_.Register(*request), *response);
+  return rpc::Reply(registry_.Register(*request), *response);
 }
 
 grpc::Status WorkerService::Heartbeat(grpc::ServerContext* context,
                                       const v1::HeartbeatRequest* request,
                                       v1::HeartbeatResponse* response) {
-  return Reply(registry_.Heartbeat(*request, WaitOf(*context)), *response);
+  return rpc::Reply(registry_.Heartbeat(*request, WaitOf(*context)), *response);
 }
 
 grpc::Status WorkerService::LeaseSteps(grpc::ServerContext*,
                                        const v1::LeaseStepsRequest* request,
                                        v1::LeaseStepsResponse* response) {
-  return Reply(registry_.LeaseSteps(*request), *response);
+  return rpc::Reply(registry_.LeaseSteps(*request), *response);
 }
 
 grpc::Status WorkerService::ReportStep(grpc::ServerContext*,
@@ -77,14 +70,15 @@ grpc::Status WorkerService::ReportStep(grpc::ServerContext*,
 grpc::Status WorkerService::CommitCheckpoint(
     grpc::ServerContext* context, const v1::CommitCheckpointRequest* request,
     v1::CommitCheckpointResponse* response) {
-  return Reply(registry_.CommitCheckpoint(*request, WaitOf(*context)),
-               *response);
+  return rpc::Reply(registry_.CommitCheckpoint(*request, WaitOf(*context)),
+                    *response);
 }
 
 grpc::Status WorkerService::FixConstants(grpc::ServerContext* context,
                                          const v1::FixConstantsRequest* request,
                                          v1::FixConstantsResponse* response) {
-  return Reply(registry_.FixConstants(*request, WaitOf(*context)), *response);
+  return rpc::Reply(registry_.FixConstants(*request, WaitOf(*context)),
+                    *response);
 }
 
 grpc::Status WorkerService::StoreSet(grpc::ServerContext*,
@@ -96,7 +90,7 @@ grpc::Status WorkerService::StoreSet(grpc::ServerContext*,
 grpc::Status WorkerService::StoreGet(grpc::ServerContext* context,
                                      const v1::StoreGetRequest* request,
                                      v1::StoreGetResponse* response) {
-  return Reply(registry_.StoreGet(*request, WaitOf(*context)), *response);
+  return rpc::Reply(registry_.StoreGet(*request, WaitOf(*context)), *response);
 }
 
 grpc::Status WorkerService::FetchShard(

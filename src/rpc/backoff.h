@@ -52,8 +52,6 @@ class Retrier {
   // After progress: the next failure has the whole budget again.
   void Reset();
 
-  int failures() const { return failures_; }
-
  private:
   const BackoffOptions options_;
   const uint64_t seed_;

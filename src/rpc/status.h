@@ -3,7 +3,10 @@
 #ifndef VARALIGN_RPC_STATUS_H_
 #define VARALIGN_RPC_STATUS_H_
 
+#include <utility>
+
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "grpcpp/support/status.h"
 
 namespace varalign::rpc {
@@ -13,6 +16,15 @@ namespace varalign::rpc {
 grpc::Status ToGrpc(const absl::Status& status);
 
 absl::Status FromGrpc(const grpc::Status& status);
+
+// What a handler returns: `response` is `result`, or the call fails with its
+// status.
+template <typename Message>
+grpc::Status Reply(absl::StatusOr<Message> result, Message& response) {
+  if (!result.ok()) return ToGrpc(result.status());
+  response = *std::move(result);
+  return grpc::Status::OK;
+}
 
 // The same call may succeed later: Unavailable, DeadlineExceeded. Every method
 // of ours may be repeated.

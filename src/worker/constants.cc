@@ -78,7 +78,6 @@ absl::StatusOr<v1::Constants> ConstantsFromServer(const data::Dataset& dataset,
   }
   ASSIGN_OR_RETURN(v1::Constants constants, MakeConstants(estimator, rule));
   constants.set_reward_fingerprint(scorer.fingerprint());
-  constants.set_scored_rows(rows_done);
   return constants;
 }
 

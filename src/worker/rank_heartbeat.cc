@@ -10,7 +10,7 @@ RankHeartbeat::RankHeartbeat(CoordinatorClient& client,
                              const base::Clock& clock, Departure& departure,
                              absl::Duration grace)
     : client_(client), clock_(clock), departure_(departure), grace_(grace) {
-  state_.set_phase("loading");
+  state_.mutable_progress()->set_activity("loading");
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -23,20 +23,15 @@ RankHeartbeat::~RankHeartbeat() {
   thread_.join();
 }
 
-void RankHeartbeat::SetPhase(const std::string& phase) {
-  absl::MutexLock lock(&mutex_);
-  state_.set_phase(phase);
-  state_.clear_progress();
-}
-
-void RankHeartbeat::SetStep(uint64_t step) {
-  absl::MutexLock lock(&mutex_);
-  state_.set_step(step);
+void RankHeartbeat::SetActivity(const std::string& activity) {
+  SetProgress(activity, 0, 0);
 }
 
 void RankHeartbeat::SetProgress(const std::string& activity, uint64_t done,
                                 uint64_t total) {
   absl::MutexLock lock(&mutex_);
+  state_.clear_progress();
+  if (activity.empty()) return;
   state_.mutable_progress()->set_activity(activity);
   state_.mutable_progress()->set_done(done);
   state_.mutable_progress()->set_total(total);

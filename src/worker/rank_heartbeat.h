@@ -28,10 +28,10 @@ class RankHeartbeat {
   // Cancels the call that is under way.
   ~RankHeartbeat();
 
-  // "loading", "scoring", "training", "saving", "evaluating".
-  void SetPhase(const std::string& phase);
-  void SetStep(uint64_t step);
-  // Of the phase, until the next SetPhase.
+  // What the rank does from now on, for those who watch the run: "loading",
+  // "saving". Empty: it trains, and the steps tell of themselves.
+  void SetActivity(const std::string& activity);
+  // The same, counted.
   void SetProgress(const std::string& activity, uint64_t done, uint64_t total);
 
  private:

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/checkpoint_name.h"
 #include "base/exit_code.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
@@ -80,7 +81,7 @@ class RankRun {
 
   StepContext Context() const;
   fs::path CheckpointRoot() const {
-    return fs::path(run_.directory()) / "checkpoints";
+    return base::CheckpointRoot(run_.directory());
   }
   bool is_first() const { return flags_.rank == 0; }
 
@@ -308,10 +309,9 @@ absl::Status RankRun::Train() {
            [this](const v1::TrainState& done, const TrainState& state) {
              return saver_->Save(done, state);
            },
-       .show_phase =
-           [this](const std::string& phase, uint64_t step) {
-             heartbeat_->SetPhase(phase);
-             heartbeat_->SetStep(step);
+       .show_activity =
+           [this](const std::string& activity) {
+             heartbeat_->SetActivity(activity);
            }});
   LeaseKeeper leases(
       done_.step(),

@@ -41,7 +41,7 @@ absl::StatusOr<v1::ServerInfo> RankScoring::CheckServers() {
   if (!use.any() || rank_.flags.reward_servers.empty()) {
     return v1::ServerInfo();
   }
-  rank_.heartbeat.SetPhase("checking the reward server");
+  rank_.heartbeat.SetActivity("checking the reward server");
   std::string server;
   ASSIGN_OR_RETURN(
       const v1::ServerInfo info,
@@ -72,7 +72,7 @@ absl::StatusOr<v1::Constants> RankScoring::ComputeConstants() {
       CheckZSetsFit(data.dataset, data.plan, rank_.rule,
                     {.max_bytes = rpc::kScoreMessageBytes - kSpareBytes,
                      .max_pairs = server.max_pairs()}));
-  rank_.heartbeat.SetPhase("scoring");
+  rank_.heartbeat.SetActivity("scoring rows");
   v1::Outputs outputs;
   outputs.set_reward(objective::NeedsRewards(rank_.rule));
   outputs.set_logprob_sum(data.score_source == ScoreSource::kBefore &&
@@ -101,7 +101,7 @@ absl::StatusOr<std::vector<HeldOutExample>> RankScoring::ScoreHeldOutRows(
           "--reward-server HOST:PORT): ",
           rank_.config.eval().path()));
     }
-    rank_.heartbeat.SetPhase("scoring");
+    rank_.heartbeat.SetActivity("scoring held-out rows");
     v1::Outputs outputs;
     outputs.set_reward(true);
     outputs.set_logprob_sum(true);

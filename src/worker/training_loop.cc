@@ -112,7 +112,7 @@ absl::Status TrainingLoop::Run(LeaseKeeper& leases) {
   // A resumed run was evaluated when it began.
   if (done_.step() == 0) RETURN_IF_ERROR(EvaluateNow());
   while (true) {
-    outputs_.show_phase("training", done_.step());
+    outputs_.show_activity("");  // steps tell of themselves
     ASSIGN_OR_RETURN(const Permit permit, leases.Await(done_.step()));
     if (permit == Permit::kSaveAndStop) {
       RETURN_IF_ERROR(SaveIfNew());
@@ -157,7 +157,6 @@ absl::Status TrainingLoop::Count(const StepOutcome& outcome,
   done_.set_step(done_.step() + 1);
   done_.set_tokens(done_.tokens() + outcome.tokens);
   done_.set_rows(done_.rows() + prepared.batch.planned.trained_rows);
-  done_.set_updates(static_cast<uint64_t>(state_.adamw.updates));
   done_.set_skipped_steps(done_.skipped_steps() + outcome.skipped);
   done_.set_skipped_in_a_row(outcome.skipped ? done_.skipped_in_a_row() + 1
                                              : 0);
@@ -226,7 +225,7 @@ void TrainingLoop::KeepRecent() {
 
 absl::Status TrainingLoop::SaveIfNew() {
   if (done_.step() == saved_step_) return absl::OkStatus();
-  outputs_.show_phase("saving", done_.step());
+  outputs_.show_activity("saving");
   const absl::Duration begin = clock_.MonotonicNow();
   RETURN_IF_ERROR(outputs_.save(done_, state_));
   saved_step_ = done_.step();
@@ -238,7 +237,7 @@ absl::Status TrainingLoop::SaveIfNew() {
 
 absl::Status TrainingLoop::EvaluateNow() {
   if (!options_.evaluates) return absl::OkStatus();
-  outputs_.show_phase("evaluating", done_.step());
+  outputs_.show_activity("evaluating");
   ASSIGN_OR_RETURN(const v1::EvaluationReport report,
                    Evaluate(options_.held_out, state_.parameters,
                             options_.optimum, done_.step(), group_));

@@ -33,7 +33,7 @@ struct LoopOutputs {
   std::function<absl::Status(const v1::EvaluationReport&)> report_evaluation;
   std::function<absl::Status(const v1::WarningEvent&)> report_warning;
   std::function<absl::Status(const v1::TrainState&, const TrainState&)> save;
-  std::function<void(const std::string& phase, uint64_t step)> show_phase;
+  std::function<void(const std::string& activity)> show_activity;
 };
 
 struct LoopOptions {

@@ -585,7 +585,7 @@ TEST_F(GroupOfTwoTest, StepsAreReportedInOrderWithinALease) {
   EXPECT_EQ(Get(run_.run_id())->step(), 1u);
 }
 
-TEST_F(GroupOfTwoTest, ProgressIsShownLiveAndNotKept) {
+TEST_F(GroupOfTwoTest, ProgressIsShownLiveEachWordOnceAndNotKept) {
   v1::WatchRunRequest watch;
   watch.set_run_id(run_.run_id());
   grpc::ClientContext context;
@@ -594,20 +594,24 @@ TEST_F(GroupOfTwoTest, ProgressIsShownLiveAndNotKept) {
   std::atomic<bool> seen = false;
   std::thread beats([&] {
     v1::HeartbeatRequest request;
-    *request.mutable_rank()->mutable_identity() = rank0_;
-    request.mutable_rank()->mutable_progress()->set_activity("scoring rows");
-    while (!seen) {
+    for (int i = 0; !seen; ++i) {
+      *request.mutable_rank()->mutable_identity() = i % 2 ? rank1_ : rank0_;
+      request.mutable_rank()->mutable_progress()->set_activity(
+          i % 2 ? "loading" : i < 6 ? "scoring rows" : "evaluating");
       EXPECT_OK(CallWorkers(&v1::WorkerService::Stub::Heartbeat, request));
     }
   });
+  // The first rank speaks for the group, and repeats itself.
   v1::RunEvent event;
-  while (reader->Read(&event) && !event.has_progress()) {
-    EXPECT_GT(event.number(), 0u);
+  for (const char* activity : {"scoring rows", "evaluating"}) {
+    while (reader->Read(&event) && !event.has_progress()) {
+      EXPECT_GT(event.number(), 0u);
+    }
+    EXPECT_EQ(event.progress().activity(), activity);
+    EXPECT_EQ(event.number(), 0u);
   }
   seen = true;
   beats.join();
-  EXPECT_EQ(event.progress().activity(), "scoring rows");
-  EXPECT_EQ(event.number(), 0u);
   context.TryCancel();
 }
 

@@ -178,7 +178,7 @@ absl::Status RunTinyRank(const fs::path& directory,
              result.saved_steps.push_back(now.step());
              return Save(checkpoints, group, now, train);
            },
-       .show_phase = [](const std::string&, uint64_t) {}});
+       .show_activity = [](const std::string&) {}});
   LeaseKeeper leases(done.step(), Leases(plan.total_steps(), options.stop_at),
                      clock, departure);
   const absl::Status status = loop.Run(leases);
