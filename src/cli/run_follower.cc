@@ -10,7 +10,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
 #include "base/json.h"
 #include "base/logging.h"
 #include "cli/run_text.h"
@@ -39,11 +38,12 @@ Output OutputOn(base::ProgressScreen standard_error) {
                                                            : Output::kPlain;
 }
 
-RunFollower::RunFollower(std::string name, uint64_t total_steps, Output output)
+RunFollower::RunFollower(std::string name, uint64_t total_steps, Output output,
+                         const base::Clock& clock)
     : name_(std::move(name)),
       total_steps_(total_steps),
       output_(output),
-      start_(absl::Now()) {}
+      clock_(clock) {}
 
 RunFollower::~RunFollower() { std::fflush(stderr); }
 
@@ -67,21 +67,28 @@ void RunFollower::Show(const v1::RunEvent& event) {
 
 void RunFollower::ShowPlain(const v1::RunEvent& event) {
   const bool is_step = event.has_step();
-  const bool due = absl::Now() - last_line_ >= kPlainInterval;
-  if (is_step && !due && !IsFinalStep(event.step(), total_steps_)) return;
+  if (!event.has_progress()) last_progress_.clear();
+  if (is_step && !IsDue(kPlainInterval) &&
+      !IsFinalStep(event.step(), total_steps_)) {
+    return;
+  }
   const std::string line = EventLine(event);
   if (line.empty()) return;
   if (event.has_progress() && line == last_progress_) return;
   if (event.has_progress()) last_progress_ = line;
-  if (is_step) last_line_ = absl::Now();
+  if (is_step) last_line_ = clock_.MonotonicNow();
   std::fprintf(stderr, "%s\n", line.c_str());
+}
+
+bool RunFollower::IsDue(absl::Duration interval) const {
+  return !last_line_ || clock_.MonotonicNow() - *last_line_ >= interval;
 }
 
 void RunFollower::Remember(const v1::RunEvent& event) {
   if (event.has_step()) {
-    if (first_step_time_ == absl::Time()) {
+    if (!first_step_at_) {
       first_step_ = event.step().step();
-      first_step_time_ = absl::Now();
+      first_step_at_ = clock_.MonotonicNow();
     }
     step_ = event.step();
     progress_.Clear();
@@ -99,7 +106,7 @@ void RunFollower::Remember(const v1::RunEvent& event) {
   // What people want to scroll back to stays above the redrawn lines.
   EraseDrawn();
   std::fprintf(stderr, "%s\n", last_event_.c_str());
-  last_line_ = absl::Time();
+  last_line_.reset();
 }
 
 std::string RunFollower::StatusLines() const {
@@ -111,7 +118,7 @@ std::string RunFollower::StatusLines() const {
   if (progress_.total() > 0) {
     absl::StrAppend(&text, " ", progress_.done(), "/", progress_.total());
   }
-  if (first_step_time_ == absl::Time()) return absl::StrCat(text, "\n");
+  if (!first_step_at_) return absl::StrCat(text, "\n");
   const uint64_t done = step_.step() + 1;
   absl::StrAppendFormat(&text, "  step %d/%d", done, total_steps_);
   if (total_steps_ > 0) {
@@ -120,7 +127,7 @@ std::string RunFollower::StatusLines() const {
   const uint64_t timed = step_.step() - first_step_;
   if (timed > 0 && total_steps_ > done) {
     const absl::Duration each =
-        (absl::Now() - first_step_time_) / static_cast<int64_t>(timed);
+        (clock_.MonotonicNow() - *first_step_at_) / static_cast<int64_t>(timed);
     absl::StrAppend(
         &text, "  ETA ",
         DurationText(each * static_cast<int64_t>(total_steps_ - done)));
@@ -140,10 +147,8 @@ void RunFollower::EraseDrawn() {
 }
 
 void RunFollower::Redraw() {
-  const absl::Time now = absl::Now();
-  const bool final_step = IsFinalStep(step_, total_steps_);
-  if (now - last_line_ < kRedrawInterval && !final_step) return;
-  last_line_ = now;
+  if (!IsDue(kRedrawInterval) && !IsFinalStep(step_, total_steps_)) return;
+  last_line_ = clock_.MonotonicNow();
   EraseDrawn();
   const std::string text = ClipLines(StatusLines(), ScreenColumns());
   for (const char c : text) drawn_lines_ += c == '\n' ? 1 : 0;

@@ -3,9 +3,12 @@
 #ifndef VARALIGN_CLI_RUN_FOLLOWER_H_
 #define VARALIGN_CLI_RUN_FOLLOWER_H_
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/time/time.h"
+#include "base/clock.h"
 #include "base/progress.h"
 #include "varalign/v1/coordinator.pb.h"
 
@@ -19,7 +22,9 @@ Output OutputOn(base::ProgressScreen standard_error);
 // Takes the events of one run in order. Not thread safe.
 class RunFollower {
  public:
-  RunFollower(std::string name, uint64_t total_steps, Output output);
+  // `clock` outlives it: how often lines come, and when the run will be done.
+  RunFollower(std::string name, uint64_t total_steps, Output output,
+              const base::Clock& clock);
   ~RunFollower();
 
   void Show(const v1::RunEvent& event);
@@ -27,6 +32,8 @@ class RunFollower {
  private:
   void ShowPlain(const v1::RunEvent& event);
   void Remember(const v1::RunEvent& event);
+  // False: a line came less than `interval` ago.
+  bool IsDue(absl::Duration interval) const;
   void Redraw();
   void EraseDrawn();
   std::string StatusLines() const;
@@ -34,11 +41,11 @@ class RunFollower {
   const std::string name_;
   const uint64_t total_steps_;
   const Output output_;
-  const absl::Time start_;
-  absl::Time last_line_;
+  const base::Clock& clock_;
+  std::optional<absl::Duration> last_line_;  // when; none: the next is due
   int drawn_lines_ = 0;
   uint64_t first_step_ = 0;
-  absl::Time first_step_time_;
+  std::optional<absl::Duration> first_step_at_;
   v1::StepReport step_;
   v1::StateChange state_;
   v1::ProgressEvent progress_;

@@ -111,11 +111,22 @@ absl::StatusOr<v1::Run> RunServiceClient::Get(const std::string& run_id) const {
 }
 
 absl::StatusOr<v1::ListRunsResponse> RunServiceClient::List(
-    const v1::ListRunsRequest& request) const {
-  auto runs =
-      rpc::Call(*stub_, &v1::RunService::Stub::ListRuns, request, kCallTimeout);
-  if (!runs.ok()) return Explain(runs.status());
-  return runs;
+    v1::ListRunsRequest request, uint32_t limit) const {
+  v1::ListRunsResponse all;
+  while (true) {
+    request.set_page_size(limit - static_cast<uint32_t>(all.runs_size()));
+    auto page = rpc::Call(*stub_, &v1::RunService::Stub::ListRuns, request,
+                          kCallTimeout);
+    if (!page.ok()) return Explain(page.status());
+    const bool is_last =
+        page->next_page_token().empty() || page->runs_size() == 0;
+    request.set_page_token(page->next_page_token());
+    // The workers are those of the last page, which has them all.
+    all.clear_slots();
+    all.MergeFrom(*page);
+    all.set_next_page_token(page->next_page_token());
+    if (is_last || static_cast<uint32_t>(all.runs_size()) >= limit) return all;
+  }
 }
 
 absl::StatusOr<v1::Run> RunServiceClient::Cancel(

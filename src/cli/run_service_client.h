@@ -30,8 +30,10 @@ class RunServiceClient {
   // nobody answers or somebody who is no coordinator.
   absl::StatusOr<v1::Run> Submit(const v1::SubmitRunRequest& request) const;
   absl::StatusOr<v1::Run> Get(const std::string& run_id) const;
-  absl::StatusOr<v1::ListRunsResponse> List(
-      const v1::ListRunsRequest& request) const;
+  // Page by page, from `request`'s on, up to `limit` runs; there are more where
+  // the answer has a page token.
+  absl::StatusOr<v1::ListRunsResponse> List(v1::ListRunsRequest request,
+                                            uint32_t limit) const;
   absl::StatusOr<v1::Run> Cancel(const std::string& run_id) const;
 
   // Calls `on_event` for every event of the run in order, each once, and

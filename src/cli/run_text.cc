@@ -128,6 +128,20 @@ std::string RunLine(const v1::Run& run) {
   return line;
 }
 
+std::string SlotLine(const v1::SlotStatus& slot) {
+  std::string line =
+      absl::StrCat("worker ", slot.slot_id(), " on ", slot.host(), ": ");
+  if (slot.run_id().empty()) {
+    absl::StrAppend(&line, "idle");
+  } else {
+    absl::StrAppend(&line, "rank ", slot.rank(), " of ", slot.run_id());
+  }
+  if (!slot.metrics_address().empty()) {
+    absl::StrAppend(&line, ", http://", slot.metrics_address(), "/metrics");
+  }
+  return base::StripControl(line);
+}
+
 std::string EventLine(const v1::RunEvent& event) {
   switch (event.event_case()) {
     case v1::RunEvent::kState:

@@ -14,6 +14,9 @@ namespace varalign::cli {
 // "r-3f2a  helpful-1b  RUNNING  step 120/400  2026-01-02 03:04".
 std::string RunLine(const v1::Run& run);
 
+// "worker node1-7 on node1: rank 0 of r-3f2a, http://127.0.0.1:9901/metrics".
+std::string SlotLine(const v1::SlotStatus& slot);
+
 // One line for an event; empty for those that only move a bar. A progress event
 // that counts nothing is one that tells what is waited for.
 std::string EventLine(const v1::RunEvent& event);

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/notification.h"
+#include "base/clock.h"
 #include "base/exit_code.h"
 #include "base/json.h"
 #include "base/status_macros.h"
@@ -125,9 +126,11 @@ absl::Status Watch(const RunArguments& arguments) {
                    RunServiceClient::Create(arguments.coordinator));
   ASSIGN_OR_RETURN(const v1::Run run, client.Get(arguments.run_id));
   {
+    const base::SystemClock clock;
     RunFollower follower(
         run.name(), run.total_steps(),
-        arguments.json ? Output::kJsonLines : OutputOn(arguments.screen));
+        arguments.json ? Output::kJsonLines : OutputOn(arguments.screen),
+        clock);
     const absl::Notification never;
     RETURN_IF_ERROR(
         client.Watch(arguments.run_id, never,
@@ -162,7 +165,6 @@ struct ListArguments {
 absl::StatusOr<v1::ListRunsRequest> MakeListRequest(
     const ListArguments& arguments) {
   v1::ListRunsRequest request;
-  request.set_page_size(arguments.limit);
   v1::RunState state = v1::RUN_STATE_UNSPECIFIED;
   if (!arguments.state.empty() &&
       !v1::RunState_Parse(absl::AsciiStrToUpper(arguments.state), &state)) {
@@ -177,34 +179,44 @@ absl::StatusOr<v1::ListRunsRequest> MakeListRequest(
   return request;
 }
 
+void PrintListAsJson(const v1::ListRunsResponse& list) {
+  Json json = {{"version", 1},
+               {"runs", Json::array()},
+               {"workers", Json::array()},
+               {"more", !list.next_page_token().empty()}};
+  for (const v1::Run& run : list.runs()) json["runs"].push_back(RunJson(run));
+  for (const v1::SlotStatus& slot : list.slots()) {
+    json["workers"].push_back(SlotJson(slot));
+  }
+  std::printf("%s\n", base::DumpJson(json).c_str());
+}
+
+void PrintList(const v1::ListRunsResponse& list, uint32_t limit) {
+  for (const v1::Run& run : list.runs()) {
+    std::printf("%s\n", RunLine(run).c_str());
+  }
+  for (const v1::SlotStatus& slot : list.slots()) {
+    std::printf("%s\n", SlotLine(slot).c_str());
+  }
+  if (list.runs_size() == 0) std::fputs("no runs\n", stderr);
+  if (!list.next_page_token().empty()) {
+    std::fprintf(stderr, "there are older runs: --limit shows more than %u\n",
+                 limit);
+  }
+}
+
 absl::Status List(const ListArguments& arguments) {
   ASSIGN_OR_RETURN(const v1::ListRunsRequest request,
                    MakeListRequest(arguments));
   ASSIGN_OR_RETURN(const RunServiceClient client,
                    RunServiceClient::Create(arguments.coordinator));
-  ASSIGN_OR_RETURN(const v1::ListRunsResponse list, client.List(request));
+  ASSIGN_OR_RETURN(const v1::ListRunsResponse list,
+                   client.List(request, arguments.limit));
   if (arguments.json) {
-    Json json = {
-        {"version", 1}, {"runs", Json::array()}, {"workers", Json::array()}};
-    for (const v1::Run& run : list.runs()) json["runs"].push_back(RunJson(run));
-    for (const v1::SlotStatus& slot : list.slots()) {
-      json["workers"].push_back(SlotJson(slot));
-    }
-    std::printf("%s\n", base::DumpJson(json).c_str());
-    return absl::OkStatus();
+    PrintListAsJson(list);
+  } else {
+    PrintList(list, arguments.limit);
   }
-  for (const v1::Run& run : list.runs()) {
-    std::printf("%s\n", RunLine(run).c_str());
-  }
-  for (const v1::SlotStatus& slot : list.slots()) {
-    std::printf("worker %s on %s: %s\n", slot.slot_id().c_str(),
-                slot.host().c_str(),
-                slot.run_id().empty()
-                    ? "idle"
-                    : absl::StrCat("rank ", slot.rank(), " of ", slot.run_id())
-                          .c_str());
-  }
-  if (list.runs_size() == 0) std::fputs("no runs\n", stderr);
   return absl::OkStatus();
 }
 
@@ -254,7 +266,8 @@ void AddListVerb(CLI::App& app, Action& action) {
       "  varalign list --coordinator node1:7700 --state RUNNING\n");
   AddCoordinator(*verb, arguments->coordinator);
   verb->add_option("--state", arguments->state, "only runs in this state");
-  verb->add_option("--limit", arguments->limit, "runs to show");
+  verb->add_option("--limit", arguments->limit, "runs to show (default 100)")
+      ->check(CLI::PositiveNumber);
   verb->add_flag("--json", arguments->json, "print one JSON object");
   verb->callback([arguments, &action] {
     action = [arguments] { return List(*arguments); };

@@ -10,7 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
-#include "base/exit_code.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/status_macros.h"
 #include "base/stop_signal.h"
@@ -61,7 +61,7 @@ absl::StatusOr<LocalServiceOptions> PlanService(const v1::RunConfig& config,
 }
 
 absl::StatusOr<v1::Run> StoredRun(const RunServiceClient& client) {
-  ASSIGN_OR_RETURN(const v1::ListRunsResponse list, client.List({}));
+  ASSIGN_OR_RETURN(const v1::ListRunsResponse list, client.List({}, 1));
   if (list.runs_size() == 0) {
     return absl::NotFoundError("the service's state holds no run to resume");
   }
@@ -119,13 +119,6 @@ void PrintAddresses(const LocalService& service) {
   }
 }
 
-// REQUIRES: a stop signal came.
-absl::Status Interrupted(const char* message) {
-  return base::WithExitCode(
-      absl::CancelledError(message),
-      static_cast<base::ExitCode>(128 + base::FirstStopSignal()));
-}
-
 // Follows the run on a thread of its own, while this one looks after the
 // processes (they die with the thread that spawned them) and after Ctrl-C.
 absl::Status FollowToEnd(const RunServiceClient& client, const v1::Run& run,
@@ -133,7 +126,8 @@ absl::Status FollowToEnd(const RunServiceClient& client, const v1::Run& run,
   absl::Notification ended, give_up;
   absl::Status watched;
   std::thread watcher([&] {
-    RunFollower follower(run.name(), run.total_steps(), output);
+    const base::SystemClock clock;
+    RunFollower follower(run.name(), run.total_steps(), output, clock);
     watched =
         client.Watch(run.run_id(), give_up,
                      [&](const v1::RunEvent& event) { follower.Show(event); });
@@ -164,7 +158,7 @@ absl::Status FollowToEnd(const RunServiceClient& client, const v1::Run& run,
   watcher.join();
   if (watched.ok()) return absl::OkStatus();
   if (!health.ok()) return health;
-  return base::StopSignalCount() > 0 ? Interrupted(kGoOn) : watched;
+  return base::StopSignalCount() > 0 ? base::InterruptedStatus(kGoOn) : watched;
 }
 
 void PrintResult(const TrainArguments& arguments, const v1::Run& run,
@@ -201,7 +195,8 @@ absl::Status Serve(const TrainArguments& arguments, const v1::RunConfig& config,
   ASSIGN_OR_RETURN(const v1::Run ended, client.Get(run.run_id()));
   service.Stop();
   PrintResult(arguments, ended, next);
-  return base::StopSignalCount() > 0 ? Interrupted(kGoOn) : HowItEnded(ended);
+  return base::StopSignalCount() > 0 ? base::InterruptedStatus(kGoOn)
+                                     : HowItEnded(ended);
 }
 
 absl::Status Train(const TrainArguments& arguments) {

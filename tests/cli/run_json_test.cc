@@ -12,6 +12,7 @@ TEST(TrainResultJsonTest, HasTheFieldsOfTheContract) {
   run.set_step(3);
   run.set_tokens(99);
   run.set_checkpoint("/c");
+  run.mutable_last_step()->set_loss(1.5);
   run.add_evaluations()->set_expected_reward(1);
   run.add_evaluations()->set_expected_reward(2);
   const base::Json json = TrainResultJson(run);
@@ -21,35 +22,26 @@ TEST(TrainResultJsonTest, HasTheFieldsOfTheContract) {
   EXPECT_EQ(json["steps"], 3);
   EXPECT_EQ(json["tokens"], 99);
   EXPECT_EQ(json["checkpoint"], "/c");
-  EXPECT_EQ(json["metrics"]["before"]["expected_reward"], 1.0);
-  EXPECT_EQ(json["metrics"]["after"]["expected_reward"], 2.0);
+  EXPECT_EQ(json["metrics"]["loss"], 1.5);
+  EXPECT_EQ(json["metrics"]["before"]["eval_expected_reward"], 1.0);
+  EXPECT_EQ(json["metrics"]["after"]["eval_expected_reward"], 2.0);
 }
 
-TEST(EventJsonTest, AStepLineHasLossEssAndSpeed) {
-  v1::RunEvent event;
-  event.set_number(7);
-  event.mutable_step()->set_step(4);
-  event.mutable_step()->set_loss(1.5);
-  event.mutable_step()->mutable_weights()->set_ess_ratio(0.5);
-  event.mutable_step()->mutable_weights()->set_reward_length_correlation(0.25);
-  event.mutable_step()->mutable_weights()->set_ref_share(0.75);
-  event.mutable_step()->set_tokens_per_second(10);
-  const base::Json json = EventJson(event);
-  EXPECT_EQ(json["event"], "step");
-  EXPECT_EQ(json["number"], 7);
-  EXPECT_EQ(json["step"], 5);
-  EXPECT_EQ(json["loss"], 1.5);
-  EXPECT_EQ(json["ess"], 0.5);
-  EXPECT_EQ(json["reward_length_correlation"], 0.25);
-  EXPECT_EQ(json["ref_share"], 0.75);
-  EXPECT_EQ(json["tokens_per_second"], 10.0);
+TEST(RunJsonTest, ARunThatGoesOnHasNoEnd) {
+  v1::Run run;
+  run.mutable_submit_time()->set_seconds(1767323045);
+  const base::Json json = RunJson(run);
+  EXPECT_EQ(json["submit_time"], "2026-01-02T03:04:05.000Z");
+  EXPECT_TRUE(json["end_time"].is_null());
 }
 
-TEST(EvaluationJsonTest, LeavesTheOptimumOutWhereItIsNotKnown) {
-  v1::EvaluationReport evaluation;
-  EXPECT_FALSE(EvaluationJson(evaluation).contains("optimum_kl"));
-  evaluation.set_kl_to_optimum(0.5);
-  EXPECT_EQ(EvaluationJson(evaluation)["kl_to_optimum"], 0.5);
+TEST(SlotJsonTest, SaysWhereTheWorkerIsMeasured) {
+  v1::SlotStatus slot;
+  slot.set_slot_id("node1-7");
+  slot.set_metrics_address("127.0.0.1:9901");
+  const base::Json json = SlotJson(slot);
+  EXPECT_EQ(json["slot_id"], "node1-7");
+  EXPECT_EQ(json["metrics_address"], "127.0.0.1:9901");
 }
 
 }  // namespace

@@ -161,6 +161,12 @@ class ClientTest(harness.ServiceTest):
         listed = harness.json_of(self.client("list"))
         self.assertEqual([run["run_id"] for run in listed["runs"]],
                          [second, first])
+        self.assertFalse(listed["more"])
+        address = (self.directory / "worker-0.metrics").read_text().strip()
+        self.assertEqual(listed["workers"][0]["metrics_address"], address)
+        newest = harness.json_of(self.client("list", "--limit", "1"))
+        self.assertEqual([run["run_id"] for run in newest["runs"]], [second])
+        self.assertTrue(newest["more"])
 
 
 class LauncherTest(harness.ServiceTest):
