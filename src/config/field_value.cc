@@ -30,7 +30,9 @@ absl::Status Set(std::string_view text, const FieldDescriptor& field,
     case FieldDescriptor::CPPTYPE_UINT64: {
       ASSIGN_OR_RETURN(
           const uint64_t value,
-          ParseWhole(text, std::numeric_limits<uint64_t>::max(), field));
+          RuleOf(field).unit() == v1::UNIT_BYTES
+              ? ParseSize(text, field)
+              : ParseWhole(text, std::numeric_limits<uint64_t>::max(), field));
       reflection.SetUInt64(&message, &field, value);
       return absl::OkStatus();
     }
@@ -142,8 +144,11 @@ std::string TextOf(const Message& message, const FieldDescriptor& field) {
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_UINT32:
       return absl::StrCat(reflection.GetUInt32(message, &field));
-    case FieldDescriptor::CPPTYPE_UINT64:
-      return absl::StrCat(reflection.GetUInt64(message, &field));
+    case FieldDescriptor::CPPTYPE_UINT64: {
+      const uint64_t value = reflection.GetUInt64(message, &field);
+      return RuleOf(field).unit() == v1::UNIT_BYTES ? SizeText(value)
+                                                    : absl::StrCat(value);
+    }
     case FieldDescriptor::CPPTYPE_DOUBLE:
       return DoubleText(reflection.GetDouble(message, &field));
     case FieldDescriptor::CPPTYPE_BOOL:

@@ -17,6 +17,7 @@ namespace varalign::config {
 // was expected and what was there, without the name of the field.
 //
 //   whole numbers  123; no sign, no leading zeros, no exponent
+//   sizes          123, 16MiB
 //   numbers        0.5, 1e-6; a share also 3%
 //   durations      30s, 2m, 1h30m; above 0
 //   enums          the word, in lower case

@@ -33,10 +33,11 @@ errors with line and column, `varalign config schema` prints a JSON Schema for
 editors.
 
 A value is read as its key's type says: whole numbers have no leading zeros,
-shares are written `0.03` or `3%`, durations have their unit (`30s`, `2m`,
-`1h`). Relative paths start at the directory of the file, in `--set` at the
-working directory. Unknown and duplicate keys, aliases, anchors and tags are
-errors. A file has at most 1 MiB, 32 levels and 10,000 nodes.
+shares are written `0.03` or `3%`, sizes in bytes or as `16MiB`, durations have
+their unit (`30s`, `2m`, `1h`). Relative paths start at the directory of the
+file, in `--set` at the working directory. Unknown and duplicate keys, aliases,
+anchors and tags are errors. A file has at most 1 MiB, 32 levels and 10,000
+nodes.
 )";
 
 class ParseErrors final : public pb::compiler::MultiFileErrorCollector {

@@ -16,7 +16,8 @@ Json DefaultOf(const FieldDescriptor& field) {
       return text == "true";
     case FieldDescriptor::CPPTYPE_UINT32:
     case FieldDescriptor::CPPTYPE_UINT64:
-      return std::stoull(text);
+      return RuleOf(field).unit() == v1::UNIT_BYTES ? Json(text)
+                                                    : Json(std::stoull(text));
     case FieldDescriptor::CPPTYPE_DOUBLE:
       return text.ends_with('%') ? Json(text) : Json(std::stod(text));
     default:
@@ -40,7 +41,9 @@ Json NumberSchema(const FieldDescriptor& field) {
 Json WholeSchema(const FieldDescriptor& field) {
   Json whole = {{"type", "integer"}, {"minimum", 0}};
   AddRange(RuleOf(field), whole);
-  return whole;
+  if (RuleOf(field).unit() != v1::UNIT_BYTES) return whole;
+  return {{"anyOf",
+           {whole, {{"type", "string"}, {"pattern", "^[0-9]+([KMG]iB)?$"}}}}};
 }
 
 Json EnumSchema(const FieldDescriptor& field) {

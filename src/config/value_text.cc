@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -17,6 +19,12 @@ namespace varalign::config {
 namespace {
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+// The last divides by the others.
+constexpr std::pair<std::string_view, uint64_t> kSizes[] = {
+    {"KiB", uint64_t{1} << 10},
+    {"MiB", uint64_t{1} << 20},
+    {"GiB", uint64_t{1} << 30}};
 
 // [+-] digits [. digits] [e [+-] digits], without leading zeros: neither hex
 // nor "inf" nor "nan".
@@ -52,7 +60,8 @@ std::string ExpectedText(const FieldDescriptor& field) {
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_UINT32:
     case FieldDescriptor::CPPTYPE_UINT64:
-      return "a whole number";
+      return RuleOf(field).unit() == v1::UNIT_BYTES ? "a size such as 16MiB"
+                                                    : "a whole number";
     case FieldDescriptor::CPPTYPE_DOUBLE:
       return RuleOf(field).unit() == v1::UNIT_RATIO
                  ? "a share such as 0.03 or 3%"
@@ -110,6 +119,28 @@ absl::StatusOr<uint64_t> ParseWhole(std::string_view text, uint64_t max,
         absl::StrCat("must be <= ", max, ", got ", base::ToAbsl(text)));
   }
   return value;
+}
+
+absl::StatusOr<uint64_t> ParseSize(std::string_view text,
+                                   const FieldDescriptor& field) {
+  constexpr uint64_t kMax = std::numeric_limits<uint64_t>::max();
+  for (const auto& [suffix, bytes] : kSizes) {
+    if (!text.ends_with(suffix)) continue;
+    const auto count = ParseWhole(text.substr(0, text.size() - suffix.size()),
+                                  kMax / bytes, field);
+    if (!count.ok()) return Unexpected(text, field);
+    return *count * bytes;
+  }
+  return ParseWhole(text, kMax, field);
+}
+
+std::string SizeText(uint64_t value) {
+  std::string text = absl::StrCat(value);
+  for (const auto& [suffix, bytes] : kSizes) {
+    if (value == 0 || value % bytes != 0) break;
+    text = absl::StrCat(value / bytes, base::ToAbsl(suffix));
+  }
+  return text;
 }
 
 absl::StatusOr<double> ParseNumber(std::string_view text,

@@ -30,6 +30,9 @@ absl::Status OutOfRange(std::string_view relation, double bound,
 // their grammar.
 absl::StatusOr<uint64_t> ParseWhole(std::string_view text, uint64_t max,
                                     const FieldDescriptor& field);
+// Bytes, or KiB, MiB or GiB with that suffix.
+absl::StatusOr<uint64_t> ParseSize(std::string_view text,
+                                   const FieldDescriptor& field);
 absl::StatusOr<double> ParseNumber(std::string_view text,
                                    const FieldDescriptor& field);
 absl::StatusOr<google::protobuf::Duration> ParseDuration(
@@ -39,6 +42,9 @@ absl::StatusOr<const EnumValueDescriptor*> ParseWord(
 absl::StatusOr<std::string> ParseString(std::string_view text,
                                         const FieldDescriptor& field,
                                         const std::filesystem::path& directory);
+
+// The shortest text of a size: "16MiB".
+std::string SizeText(uint64_t value);
 
 }  // namespace varalign::config
 
