@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -26,12 +27,17 @@ using base::CheckpointName;
 std::filesystem::path StagingDirectory(const std::filesystem::path& root,
                                        uint64_t step, uint64_t generation);
 
-// optimizer-RRRRR-of-NNNNN.safetensors with tensors master, m, v and the
-// metadata begin, end, updates. Returns the file's digest.
+// The optimizer's state of a range of the flat parameters, from `begin` on.
+struct OptimizerSlice {
+  int64_t begin = 0;
+  at::Tensor master, m, v;  // [elements of the range] each
+};
+
+// optimizer-RRRRR-of-NNNNN.safetensors with all slices of one rank. Returns the
+// file's digest.
 absl::StatusOr<ModelFile> WriteOptimizerShard(
     const std::filesystem::path& directory, uint32_t rank, uint32_t world_size,
-    int64_t begin, int64_t end, int64_t updates,
-    std::span<const NamedTensor> tensors);
+    int64_t updates, std::span<const OptimizerSlice> slices);
 
 absl::StatusOr<ModelFile> WriteTrainState(
     const std::filesystem::path& directory, const v1::TrainState& state);
@@ -55,16 +61,20 @@ absl::StatusOr<v1::CheckpointManifest> VerifyCheckpoint(
 absl::StatusOr<v1::TrainState> ReadTrainState(
     const std::filesystem::path& checkpoint);
 
-// Assembles the slice [begin, end) of master, m, v from the shards of any world
-// size. The three tensors are freshly allocated. NotFound without shards,
-// InvalidArgument for a slice beyond them, DataLoss where they do not fit one
-// another. Checks no checksums: VerifyCheckpoint first.
-struct OptimizerSlice {
-  at::Tensor master, m, v;
+// A range [first, second) of the flat parameters.
+using Range = std::pair<int64_t, int64_t>;
+
+struct OptimizerState {
+  std::vector<OptimizerSlice> slices;
   int64_t updates = 0;
 };
-absl::StatusOr<OptimizerSlice> ReadOptimizerSlice(
-    const std::filesystem::path& checkpoint, int64_t begin, int64_t end);
+
+// Assembles the slices `ranges` of master, m, v from the shards of any world
+// size, however it was cut. The tensors are freshly allocated. NotFound without
+// shards, InvalidArgument for a range beyond them, DataLoss where they do not
+// fit one another. Checks no checksums: VerifyCheckpoint first.
+absl::StatusOr<OptimizerState> ReadOptimizerState(
+    const std::filesystem::path& checkpoint, std::span<const Range> ranges);
 
 // Steps with a manifest under `root`, ascending; unverified. Empty where `root`
 // does not exist.

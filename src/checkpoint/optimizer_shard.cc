@@ -2,11 +2,14 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <limits>
+#include <iterator>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "base/safetensors.h"
 #include "base/status_macros.h"
 #include "checkpoint/checkpoint.h"
@@ -23,11 +26,26 @@ std::string ShardFileName(uint32_t rank, uint32_t world_size) {
                          world_size);
 }
 
+constexpr const char* kNames[] = {"master", "m", "v"};
+
+// A range that a file holds, under the names of its tensors.
+struct Piece {
+  Range range;
+  base::TensorSpan spans[std::size(kNames)];
+};
+
 struct Shard {
   SafetensorsFile file;
-  int64_t begin = 0;
-  int64_t end = 0;
+  std::vector<Piece> pieces;
   int64_t updates = 0;
+};
+
+// Every shard stays open while its pieces are read.
+struct Shards {
+  std::vector<Shard> files;
+  std::vector<Piece> pieces;  // of all files, ascending
+  int64_t updates = 0;
+  int64_t end() const { return pieces.back().range.second; }
 };
 
 absl::Status Damaged(const Path& path, const std::string& why) {
@@ -46,18 +64,54 @@ absl::StatusOr<int64_t> Number(const SafetensorsFile& file, const Path& path,
   return value;
 }
 
+// "0-128,512-640"
+std::string RangesText(std::span<const OptimizerSlice> slices) {
+  return absl::StrJoin(slices, ",",
+                       [](std::string* out, const OptimizerSlice& slice) {
+                         absl::StrAppend(out, slice.begin, "-",
+                                         slice.begin + slice.master.numel());
+                       });
+}
+
+absl::StatusOr<std::vector<Range>> ReadRanges(const SafetensorsFile& file,
+                                              const Path& path) {
+  const auto found = file.metadata().find("ranges");
+  if (found == file.metadata().end()) {
+    return Damaged(path, "its metadata lacks ranges");
+  }
+  std::vector<Range> ranges;
+  for (const absl::string_view text : absl::StrSplit(found->second, ',')) {
+    const std::pair<absl::string_view, absl::string_view> ends =
+        absl::StrSplit(text, absl::MaxSplits('-', 1));
+    Range range;
+    if (!absl::SimpleAtoi(ends.first, &range.first) ||
+        !absl::SimpleAtoi(ends.second, &range.second) || range.first < 0 ||
+        range.second < range.first) {
+      return Damaged(path, "a range of its metadata is not one");
+    }
+    ranges.push_back(range);
+  }
+  return ranges;
+}
+
 absl::StatusOr<Shard> OpenShard(const Path& path) {
   ASSIGN_OR_RETURN(SafetensorsFile file, SafetensorsFile::Open(path));
-  ASSIGN_OR_RETURN(const int64_t begin, Number(file, path, "begin"));
-  ASSIGN_OR_RETURN(const int64_t end, Number(file, path, "end"));
   ASSIGN_OR_RETURN(const int64_t updates, Number(file, path, "updates"));
-  for (const char* name : {"master", "m", "v"}) {
-    const absl::StatusOr<base::TensorSpan> span = file.Find(name);
-    if (!span.ok() || span->shape != std::vector<int64_t>{end - begin}) {
-      return Damaged(path, absl::StrCat("no tensor of its length: ", name));
+  ASSIGN_OR_RETURN(const std::vector<Range> ranges, ReadRanges(file, path));
+  std::vector<Piece> pieces;
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    Piece& piece = pieces.emplace_back(Piece{.range = ranges[i], .spans = {}});
+    const std::vector<int64_t> shape = {ranges[i].second - ranges[i].first};
+    for (size_t k = 0; k < std::size(kNames); ++k) {
+      const std::string name = absl::StrCat(kNames[k], ".", i);
+      const absl::StatusOr<base::TensorSpan> span = file.Find(name);
+      if (!span.ok() || span->shape != shape) {
+        return Damaged(path, absl::StrCat("no tensor of its length: ", name));
+      }
+      piece.spans[k] = *span;
     }
   }
-  return Shard{std::move(file), begin, end, updates};
+  return Shard{std::move(file), std::move(pieces), updates};
 }
 
 // The world size that the file names of a checkpoint state.
@@ -80,41 +134,54 @@ absl::StatusOr<uint32_t> WorldSize(const Path& checkpoint) {
       "checkpoint has no optimizer shards: ", checkpoint.string()));
 }
 
-// All shards, which must tile [0, P) in the order of their ranks.
-absl::StatusOr<std::vector<Shard>> OpenShards(const Path& checkpoint) {
+// All shards, whose pieces must tile [0, P).
+absl::StatusOr<Shards> OpenShards(const Path& checkpoint) {
   ASSIGN_OR_RETURN(const uint32_t world_size, WorldSize(checkpoint));
-  std::vector<Shard> shards;
+  Shards shards;
   for (uint32_t rank = 0; rank < world_size; ++rank) {
     const Path path = checkpoint / ShardFileName(rank, world_size);
     ASSIGN_OR_RETURN(Shard shard, OpenShard(path));
-    if (shard.begin != (shards.empty() ? 0 : shards.back().end)) {
-      return Damaged(path, "it does not begin where the one before ends");
-    }
-    if (!shards.empty() && shard.updates != shards[0].updates) {
+    if (rank > 0 && shard.updates != shards.updates) {
       return Damaged(path, "its count of updates differs from rank 0's");
     }
-    shards.push_back(std::move(shard));
+    shards.updates = shard.updates;
+    shards.pieces.insert(shards.pieces.end(), shard.pieces.begin(),
+                         shard.pieces.end());
+    shards.files.push_back(std::move(shard));
+  }
+  std::stable_sort(
+      shards.pieces.begin(), shards.pieces.end(),
+      [](const Piece& a, const Piece& b) { return a.range < b.range; });
+  int64_t end = 0;
+  for (const Piece& piece : shards.pieces) {
+    if (piece.range.first != end) {
+      return absl::DataLossError(absl::StrCat(
+          "optimizer shards are damaged, their ranges do not tile the "
+          "parameters at ",
+          end, ": ", checkpoint.string()));
+    }
+    end = piece.range.second;
   }
   return shards;
 }
 
-absl::StatusOr<at::Tensor> Assemble(const std::vector<Shard>& shards,
-                                    const std::string& name, int64_t begin,
-                                    int64_t end) {
+absl::StatusOr<at::Tensor> Assemble(const std::vector<Piece>& pieces, size_t k,
+                                    Range range) {
   at::Tensor slice;
-  for (const Shard& shard : shards) {
-    ASSIGN_OR_RETURN(const base::TensorSpan span, shard.file.Find(name));
-    const at::Tensor part = ViewSpan(span);
-    if (!slice.defined()) slice = at::empty({end - begin}, part.options());
+  for (const Piece& piece : pieces) {
+    const at::Tensor part = ViewSpan(piece.spans[k]);
+    if (!slice.defined()) {
+      slice = at::empty({range.second - range.first}, part.options());
+    }
     if (part.scalar_type() != slice.scalar_type()) {
       return absl::DataLossError(absl::StrCat(
-          "optimizer shards are damaged, their dtypes differ: ", name));
+          "optimizer shards are damaged, their dtypes differ: ", kNames[k]));
     }
-    const int64_t first = std::max(begin, shard.begin);
-    const int64_t last = std::min(end, shard.end);
+    const int64_t first = std::max(range.first, piece.range.first);
+    const int64_t last = std::min(range.second, piece.range.second);
     if (first >= last) continue;
-    slice.narrow(0, first - begin, last - first)
-        .copy_(part.narrow(0, first - shard.begin, last - first));
+    slice.narrow(0, first - range.first, last - first)
+        .copy_(part.narrow(0, first - piece.range.first, last - first));
   }
   return slice;
 }
@@ -122,14 +189,19 @@ absl::StatusOr<at::Tensor> Assemble(const std::vector<Shard>& shards,
 }  // namespace
 
 absl::StatusOr<ModelFile> WriteOptimizerShard(
-    const Path& directory, uint32_t rank, uint32_t world_size, int64_t begin,
-    int64_t end, int64_t updates, std::span<const NamedTensor> tensors) {
+    const Path& directory, uint32_t rank, uint32_t world_size, int64_t updates,
+    std::span<const OptimizerSlice> slices) {
   const std::string name = ShardFileName(rank, world_size);
+  std::vector<NamedTensor> tensors;
+  for (size_t i = 0; i < slices.size(); ++i) {
+    tensors.emplace_back(absl::StrCat("master.", i), slices[i].master);
+    tensors.emplace_back(absl::StrCat("m.", i), slices[i].m);
+    tensors.emplace_back(absl::StrCat("v.", i), slices[i].v);
+  }
   ASSIGN_OR_RETURN(const TensorSpans spans, TensorSpans::Of(tensors));
   const base::SafetensorsMetadata metadata = {
       {"format", "pt"},
-      {"begin", absl::StrCat(begin)},
-      {"end", absl::StrCat(end)},
+      {"ranges", RangesText(slices)},
       {"updates", absl::StrCat(updates)}};
   ASSIGN_OR_RETURN(
       const base::WrittenFile written,
@@ -137,21 +209,25 @@ absl::StatusOr<ModelFile> WriteOptimizerShard(
   return ModelFile{name, written.num_bytes, written.xxh3_128};
 }
 
-absl::StatusOr<OptimizerSlice> ReadOptimizerSlice(const Path& checkpoint,
-                                                  int64_t begin, int64_t end) {
-  ASSIGN_OR_RETURN(const std::vector<Shard> shards, OpenShards(checkpoint));
-  if (begin < 0 || begin > end || end > shards.back().end) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("checkpoint holds optimizer state for ", shards.back().end,
-                     " parameters, asked for [", begin, ", ", end,
-                     "): ", checkpoint.string()));
+absl::StatusOr<OptimizerState> ReadOptimizerState(
+    const Path& checkpoint, std::span<const Range> ranges) {
+  ASSIGN_OR_RETURN(const Shards shards, OpenShards(checkpoint));
+  OptimizerState state{.slices = {}, .updates = shards.updates};
+  for (const Range& range : ranges) {
+    const auto& [begin, end] = range;
+    if (begin < 0 || begin > end || end > shards.end()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("checkpoint holds optimizer state for ", shards.end(),
+                       " parameters, asked for [", begin, ", ", end,
+                       "): ", checkpoint.string()));
+    }
+    OptimizerSlice slice{.begin = begin, .master = {}, .m = {}, .v = {}};
+    ASSIGN_OR_RETURN(slice.master, Assemble(shards.pieces, 0, range));
+    ASSIGN_OR_RETURN(slice.m, Assemble(shards.pieces, 1, range));
+    ASSIGN_OR_RETURN(slice.v, Assemble(shards.pieces, 2, range));
+    state.slices.push_back(std::move(slice));
   }
-  OptimizerSlice slice;
-  ASSIGN_OR_RETURN(slice.master, Assemble(shards, "master", begin, end));
-  ASSIGN_OR_RETURN(slice.m, Assemble(shards, "m", begin, end));
-  ASSIGN_OR_RETURN(slice.v, Assemble(shards, "v", begin, end));
-  slice.updates = shards[0].updates;
-  return slice;
+  return state;
 }
 
 }  // namespace varalign::checkpoint

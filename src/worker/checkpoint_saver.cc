@@ -12,6 +12,7 @@
 #include "base/version.h"
 #include "checkpoint/checkpoint.h"
 #include "model/parameters.h"
+#include "worker/model_setup.h"
 
 namespace varalign::worker {
 namespace {
@@ -130,13 +131,10 @@ absl::Status CheckpointSaver::Write(const fs::path& staging,
                      checkpoint::WriteTrainState(staging, state));
     files.push_back(ToProto(written, ""));
   }
-  const optim::AdamWState& adamw = train.adamw;
-  const std::vector<checkpoint::NamedTensor> tensors = {
-      {"master", adamw.master}, {"m", adamw.m}, {"v", adamw.v}};
-  ASSIGN_OR_RETURN(const checkpoint::ModelFile shard,
-                   checkpoint::WriteOptimizerShard(
-                       staging, rank, options_.world_size, adamw.begin,
-                       adamw.end, adamw.updates, tensors));
+  ASSIGN_OR_RETURN(
+      const checkpoint::ModelFile shard,
+      checkpoint::WriteOptimizerShard(staging, rank, options_.world_size,
+                                      train.adamw.updates, SlicesOf(train)));
   files.push_back(ToProto(shard, ""));
   return absl::OkStatus();
 }

@@ -5,6 +5,8 @@
 
 #include <fstream>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -66,15 +68,22 @@ absl::StatusOr<v1::TrainState> OpenCheckpoint(
 
 absl::Status RestoreOptimizer(const std::filesystem::path& checkpoint,
                               TrainState& state) {
-  ASSIGN_OR_RETURN(const checkpoint::OptimizerSlice slice,
-                   checkpoint::ReadOptimizerSlice(checkpoint, state.adamw.begin,
-                                                  state.adamw.end));
+  const checkpoint::Range range(state.adamw.begin, state.adamw.end);
+  ASSIGN_OR_RETURN(const checkpoint::OptimizerState saved,
+                   checkpoint::ReadOptimizerState(checkpoint, {&range, 1}));
   const at::NoGradGuard no_grad;
-  state.adamw.master.copy_(slice.master);
-  state.adamw.m.copy_(slice.m);
-  state.adamw.v.copy_(slice.v);
-  state.adamw.updates = slice.updates;
+  state.adamw.master.copy_(saved.slices[0].master);
+  state.adamw.m.copy_(saved.slices[0].m);
+  state.adamw.v.copy_(saved.slices[0].v);
+  state.adamw.updates = saved.updates;
   return absl::OkStatus();
+}
+
+std::vector<checkpoint::OptimizerSlice> SlicesOf(const TrainState& state) {
+  return {{.begin = state.adamw.begin,
+           .master = state.adamw.master,
+           .m = state.adamw.m,
+           .v = state.adamw.v}};
 }
 
 void SetMachine(v1::TrainState& state) {

@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "checkpoint/checkpoint.h"
 #include "model/parameters.h"
 #include "varalign/v1/checkpoint.pb.h"
 #include "worker/trainer.h"
@@ -27,10 +29,13 @@ absl::StatusOr<v1::TrainState> OpenCheckpoint(
     const std::filesystem::path& checkpoint, const std::string& dataset_xxh3,
     int64_t num_parameters);
 
-// Puts this rank's slice of the optimizer's state into `state`, bit by bit,
+// Puts this rank's slices of the optimizer's state into `state`, bit by bit,
 // whatever world size wrote it.
 absl::Status RestoreOptimizer(const std::filesystem::path& checkpoint,
                               TrainState& state);
+
+// What a checkpoint keeps of this rank's optimizer.
+std::vector<checkpoint::OptimizerSlice> SlicesOf(const TrainState& state);
 
 // Threads and CPU of this process: the same bits need the same.
 void SetMachine(v1::TrainState& state);

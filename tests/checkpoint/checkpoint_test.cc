@@ -31,6 +31,19 @@ at::Tensor Values(int64_t begin, int64_t end, double offset) {
   return at::arange(begin, end, at::TensorOptions().dtype(at::kFloat)) + offset;
 }
 
+OptimizerSlice SliceOf(int64_t begin, int64_t end, double value) {
+  return {.begin = begin,
+          .master = Values(begin, end, value),
+          .m = Values(begin, end, 1000),
+          .v = Values(begin, end, 2000)};
+}
+
+void ExpectSlice(const OptimizerSlice& slice, int64_t begin, int64_t end) {
+  EXPECT_TRUE(at::equal(slice.master, Values(begin, end, 0)));
+  EXPECT_TRUE(at::equal(slice.m, Values(begin, end, 1000)));
+  EXPECT_TRUE(at::equal(slice.v, Values(begin, end, 2000)));
+}
+
 // Stages and commits checkpoints of a pretended run.
 class CheckpointTest : public ::testing::Test {
  protected:
@@ -82,12 +95,8 @@ class CheckpointTest : public ::testing::Test {
     for (uint32_t rank = 0; rank < world_size; ++rank) {
       const int64_t begin = kParameters * rank / world_size;
       const int64_t end = kParameters * (rank + 1) / world_size;
-      const std::vector<NamedTensor> tensors = {
-          {"master", Values(begin, end, value)},
-          {"m", Values(begin, end, 1000)},
-          {"v", Values(begin, end, 2000)}};
-      Add(WriteOptimizerShard(staged, rank, world_size, begin, end, 77,
-                              tensors),
+      Add(WriteOptimizerShard(staged, rank, world_size, 77,
+                              {{SliceOf(begin, end, value)}}),
           "", manifest);
     }
     Add(WriteTrainState(staged, State(step)), "", manifest);
@@ -140,30 +149,61 @@ TEST_F(CheckpointTest, AnyWorldSizeReadsTheShardsOfAnyOther) {
       for (uint32_t rank = 0; rank < readers; ++rank) {
         const int64_t begin = kParameters * rank / readers;
         const int64_t end = kParameters * (rank + 1) / readers;
-        ASSERT_OK_AND_ASSIGN(const OptimizerSlice slice,
-                             ReadOptimizerSlice(Committed(step), begin, end));
-        EXPECT_TRUE(at::equal(slice.master, Values(begin, end, 0)));
-        EXPECT_TRUE(at::equal(slice.m, Values(begin, end, 1000)));
-        EXPECT_TRUE(at::equal(slice.v, Values(begin, end, 2000)));
-        EXPECT_EQ(slice.updates, 77);
+        ASSERT_OK_AND_ASSIGN(
+            const OptimizerState state,
+            ReadOptimizerState(Committed(step), {{Range(begin, end)}}));
+        ExpectSlice(state.slices[0], begin, end);
+        EXPECT_EQ(state.updates, 77);
       }
     }
   }
 }
 
+// Buckets of 24, 24 and 16 elements over two ranks.
+TEST_F(CheckpointTest, ARankMayHoldSeveralRangesAndReadSeveralOthers) {
+  const Path staged = root() / "staged";
+  std::filesystem::create_directories(staged);
+  ASSERT_OK(WriteOptimizerShard(
+      staged, 0, 2, 77,
+      {{SliceOf(0, 12, 0), SliceOf(24, 36, 0), SliceOf(48, 56, 0)}}));
+  ASSERT_OK(WriteOptimizerShard(
+      staged, 1, 2, 77,
+      {{SliceOf(12, 24, 0), SliceOf(36, 48, 0), SliceOf(56, 64, 0)}}));
+  const std::vector<Range> ranges = {{0, 64}, {5, 50}, {24, 24}, {63, 64}};
+  ASSERT_OK_AND_ASSIGN(const OptimizerState state,
+                       ReadOptimizerState(staged, ranges));
+  ASSERT_EQ(state.slices.size(), ranges.size());
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    EXPECT_EQ(state.slices[i].begin, ranges[i].first);
+    ExpectSlice(state.slices[i], ranges[i].first, ranges[i].second);
+  }
+}
+
+TEST_F(CheckpointTest, RangesThatDoNotTileTheParametersAreDamage) {
+  for (const int64_t begin : {20, 28}) {  // an overlap, a gap
+    const Path staged = root() / std::to_string(begin);
+    std::filesystem::create_directories(staged);
+    ASSERT_OK(WriteOptimizerShard(staged, 0, 2, 77, {{SliceOf(0, 24, 0)}}));
+    ASSERT_OK(WriteOptimizerShard(staged, 1, 2, 77, {{SliceOf(begin, 64, 0)}}));
+    EXPECT_THAT(ReadOptimizerState(staged, {{Range(0, 1)}}),
+                StatusIs(absl::StatusCode::kDataLoss, HasSubstr("at 24")));
+  }
+}
+
 TEST_F(CheckpointTest, SlicesBelongToTheReader) {
   ASSERT_OK(CommitStaged(root(), Stage()));
-  ASSERT_OK_AND_ASSIGN(OptimizerSlice slice,
-                       ReadOptimizerSlice(Committed(), 0, kParameters));
-  slice.master.zero_();
+  ASSERT_OK_AND_ASSIGN(
+      OptimizerState state,
+      ReadOptimizerState(Committed(), {{Range(0, kParameters)}}));
+  state.slices[0].master.zero_();
   EXPECT_OK(VerifyCheckpoint(Committed()));
 }
 
 TEST_F(CheckpointTest, RefusesASliceBeyondTheShards) {
   ASSERT_OK(CommitStaged(root(), Stage()));
-  EXPECT_THAT(ReadOptimizerSlice(Committed(), 0, kParameters + 1),
+  EXPECT_THAT(ReadOptimizerState(Committed(), {{Range(0, kParameters + 1)}}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("64")));
-  EXPECT_THAT(ReadOptimizerSlice(root(), 0, 1),
+  EXPECT_THAT(ReadOptimizerState(root(), {{Range(0, 1)}}),
               StatusIs(absl::StatusCode::kNotFound));
 }
 
@@ -260,9 +300,9 @@ TEST_F(CheckpointTest, KeepsTheSameCheckpointOfTheSameStep) {
 TEST_F(CheckpointTest, ALateCommitOfAnOldGenerationIsNotTakenForTheNewOne) {
   ASSERT_OK(CommitStaged(root(), Stage(kStep, 1, 2, 5)));
   ASSERT_OK(CommitStaged(root(), Stage(kStep, 2, 2, 6)));
-  ASSERT_OK_AND_ASSIGN(const OptimizerSlice slice,
-                       ReadOptimizerSlice(Committed(), 0, 1));
-  EXPECT_EQ(slice.master.item<float>(), 6);
+  ASSERT_OK_AND_ASSIGN(const OptimizerState state,
+                       ReadOptimizerState(Committed(), {{Range(0, 1)}}));
+  EXPECT_EQ(state.slices[0].master.item<float>(), 6);
   EXPECT_TRUE(std::filesystem::exists(root() / "step-00001234.stale"));
 }
 
@@ -283,39 +323,36 @@ TEST_F(CheckpointTest, KeepsOneOfThoseThatWereSetAside) {
   }
   EXPECT_THAT(Names(), ElementsAre("step-00001234", "step-00001234.stale"));
   ASSERT_OK_AND_ASSIGN(
-      const OptimizerSlice slice,
-      ReadOptimizerSlice(root() / "step-00001234.stale", 0, 1));
-  EXPECT_EQ(slice.master.item<float>(), 3);
+      const OptimizerState state,
+      ReadOptimizerState(root() / "step-00001234.stale", {{Range(0, 1)}}));
+  EXPECT_EQ(state.slices[0].master.item<float>(), 3);
 }
 
 TEST_F(CheckpointTest, SetsAnInvalidCheckpointAside) {
   ASSERT_OK(CommitStaged(root(), Stage(kStep, 1, 2, 5)));
   FlipByte(Committed() / "model" / "config.json", 3);
   ASSERT_OK(CommitStaged(root(), Stage(kStep, 2, 2, 6)));
-  ASSERT_OK_AND_ASSIGN(const OptimizerSlice slice,
-                       ReadOptimizerSlice(Committed(), 0, 1));
-  EXPECT_EQ(slice.master.item<float>(), 6);
+  ASSERT_OK_AND_ASSIGN(const OptimizerState state,
+                       ReadOptimizerState(Committed(), {{Range(0, 1)}}));
+  EXPECT_EQ(state.slices[0].master.item<float>(), 6);
   EXPECT_TRUE(std::filesystem::exists(root() / "step-00001234.stale"));
   EXPECT_THAT(CommittedSteps(root()),
               testing::IsOkAndHolds(ElementsAre(kStep)));
 }
 
 TEST_F(CheckpointTest, NeverSavesNumbersThatAreNotFinite) {
-  const std::vector<NamedTensor> tensors = {
-      {"master", at::tensor({1.0f, INFINITY})}};
-  EXPECT_THAT(WriteOptimizerShard(root(), 0, 1, 0, 2, 1, tensors),
+  OptimizerSlice slice = SliceOf(0, 2, 0);
+  slice.master = at::tensor({1.0f, INFINITY});
+  EXPECT_THAT(WriteOptimizerShard(root(), 0, 1, 1, {{slice}}),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("master")));
   EXPECT_TRUE(std::filesystem::is_empty(root()));
 }
 
 TEST_F(CheckpointTest, ShardsOfTwoStepsDoNotMix) {
   ASSERT_OK(CommitStaged(root(), Stage()));
-  const std::vector<NamedTensor> tensors = {{"master", Values(32, 64, 0)},
-                                            {"m", Values(32, 64, 0)},
-                                            {"v", Values(32, 64, 0)}};
   std::filesystem::remove(Committed() / "optimizer-00001-of-00002.safetensors");
-  ASSERT_OK(WriteOptimizerShard(Committed(), 1, 2, 32, 64, 78, tensors));
-  EXPECT_THAT(ReadOptimizerSlice(Committed(), 0, 1),
+  ASSERT_OK(WriteOptimizerShard(Committed(), 1, 2, 78, {{SliceOf(32, 64, 0)}}));
+  EXPECT_THAT(ReadOptimizerState(Committed(), {{Range(0, 1)}}),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("updates")));
 }
 

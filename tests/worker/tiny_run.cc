@@ -68,15 +68,11 @@ absl::Status Save(const fs::path& root, collective::ProcessGroup& group,
                   const v1::TrainState& done, const TrainState& state) {
   const fs::path staging = checkpoint::StagingDirectory(root, done.step(), 1);
   RETURN_IF_ERROR(base::CreateDirectories(staging));
-  RETURN_IF_ERROR(
-      checkpoint::WriteOptimizerShard(
-          staging, static_cast<uint32_t>(group.rank()),
-          static_cast<uint32_t>(group.size()), state.adamw.begin,
-          state.adamw.end, state.adamw.updates,
-          std::vector<checkpoint::NamedTensor>{{"master", state.adamw.master},
-                                               {"m", state.adamw.m},
-                                               {"v", state.adamw.v}})
-          .status());
+  RETURN_IF_ERROR(checkpoint::WriteOptimizerShard(
+                      staging, static_cast<uint32_t>(group.rank()),
+                      static_cast<uint32_t>(group.size()), state.adamw.updates,
+                      SlicesOf(state))
+                      .status());
   RETURN_IF_ERROR(group.Barrier());
   if (group.rank() != 0) return absl::OkStatus();
   RETURN_IF_ERROR(checkpoint::WriteModelDirectory(
