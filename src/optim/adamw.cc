@@ -62,9 +62,7 @@ AdamWState MakeAdamWState(
   state.end = end;
   const auto dtype =
       flat.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  state.master = flat.detach()
-                     .narrow(0, begin, end - begin)
-                     .to(dtype, /*non_blocking=*/false, /*copy=*/true);
+  state.master = flat.detach().narrow(0, begin, end - begin).to(dtype);
   state.m = at::zeros_like(state.master);
   state.v = at::zeros_like(state.master);
   for (const auto& [from, to] : decayed) {

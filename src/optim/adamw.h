@@ -34,8 +34,10 @@ struct AdamWState {
   int64_t updates = 0;  // t: updates that changed the parameters
 };
 
-// Zero moments, master copied from `flat` [P]. `decayed`: ranges of `flat`, in
-// any order, disjoint; what lies outside the slice is cut off.
+// Zero moments. The master is the slice of `flat` [P] itself, so that an update
+// needs no copy, or, where that has less precision, a converted copy.
+// `decayed`: ranges of `flat`, in any order, disjoint; what lies outside the
+// slice is cut off.
 AdamWState MakeAdamWState(
     const at::Tensor& flat, int64_t begin, int64_t end,
     const std::vector<std::pair<int64_t, int64_t>>& decayed);

@@ -56,9 +56,6 @@ TrainState MakeTrainState(model::Parameters parameters,
   model::EnableGradients(state.parameters);
   state.adamw = optim::MakeAdamWState(state.parameters.flat, shards.begin(),
                                       shards.end(), state.parameters.decayed);
-  const at::NoGradGuard no_grad;
-  state.adamw.master = state.parameters.flat.detach().narrow(
-      0, shards.begin(), shards.end() - shards.begin());
   return state;
 }
 

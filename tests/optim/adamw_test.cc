@@ -139,8 +139,11 @@ TEST(AdamWTest, StateIsTheSliceAndItsDecayedRanges) {
   EXPECT_THAT(state.decayed, ElementsAre(Pair(0, 2), Pair(4, 5)));
   EXPECT_EQ(state.m.abs().sum().item<float>(), 0);
   EXPECT_EQ(state.v.abs().sum().item<float>(), 0);
-  flat.fill_(-1);  // the master is a copy
-  EXPECT_EQ(state.master[0].item<float>(), 3);
+  flat.fill_(-1);  // the master is the slice itself
+  EXPECT_EQ(state.master[0].item<float>(), -1);
+  flat.fill_(3);
+  EXPECT_EQ(MakeAdamWState(flat.to(at::kBFloat16), 3, 8, {}).master.dtype(),
+            at::kFloat);
 }
 
 TEST(AdamWTest, EmptyShardIsFine) {

@@ -69,7 +69,6 @@ absl::StatusOr<model::Parameters> Fit(const char* activity,
       optim::AdamWStep(parameters.gradients,
                        optim::ClipFactor(norm, kMaxGradNorm),
                        optim::LearningRate(step, schedule), {}, adamw);
-      parameters.flat.copy_(adamw.master);
       progress.Advance(1);
     }
     progress.Finish();
