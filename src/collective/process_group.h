@@ -1,11 +1,11 @@
 // The ranks that reduce together. One small interface: every implementation can
 // do every verb (NCCL, Gloo, MPI, threads of one process).
 //
-// Calls block until done. Every rank issues the same calls in the same order
-// from one thread. Tensors are contiguous; float32 and float64 at least. A
-// reduction has the same bits on every rank, and the same bits every time for
-// the same inputs and world size. The three groups for the CPU (Gloo, MPI,
-// threads) sum in one order, so that their bits agree with one another too.
+// Calls block until done. Every rank issues the same calls in the same order,
+// one at a time, from any thread. Tensors are contiguous; float32 and float64
+// at least. A reduction has the same bits on every rank and every time for the
+// same inputs and world size. The three groups for the CPU (Gloo, MPI, threads)
+// sum in one order, so that their bits agree with one another too.
 //
 // Errors of every verb:
 //   Aborted           a peer is gone or Abort was called; the group is over
