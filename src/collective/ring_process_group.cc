@@ -18,6 +18,10 @@ namespace {
 // while the next is on its way.
 constexpr int64_t kSegmentBytes = 1 << 20;
 
+// Sums are formed beside training, whose threads they must not take: below its
+// grain of 32,768 elements libtorch adds on the calling thread alone.
+constexpr int64_t kSumElements = 1 << 14;
+
 struct Segment {
   int64_t begin = 0;
   int64_t count = 0;
@@ -143,9 +147,11 @@ absl::Status RingProcessGroup::Reduce(const std::vector<at::Tensor>& chunks,
     const at::Tensor received = buffers[hop % 2].narrow(0, 0, own.numel());
     const at::Tensor sum = hop == size_ - 2 ? output : received;
     RETURN_IF_ERROR(Exchange(sent, received, [&](int64_t begin, int64_t count) {
-      at::Tensor piece = sum.narrow(0, begin, count);
-      at::add_out(piece, received.narrow(0, begin, count),
-                  own.narrow(0, begin, count));
+      for (int64_t at = begin; at < begin + count; at += kSumElements) {
+        const int64_t n = std::min(kSumElements, begin + count - at);
+        at::Tensor piece = sum.narrow(0, at, n);
+        at::add_out(piece, received.narrow(0, at, n), own.narrow(0, at, n));
+      }
     }));
     sent = received;
   }
