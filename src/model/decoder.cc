@@ -33,6 +33,9 @@ struct Pass {
 struct Stream {
   at::Tensor x;
   at::Tensor delta;  // undefined before the first layer
+
+  // Depends on every parameter so far that `x` depends on.
+  const at::Tensor& newest() const { return delta.defined() ? delta : x; }
 };
 
 using Step = Stream (*)(const Pass&, const LayerParameters&, const Stream&);
@@ -129,6 +132,21 @@ Stream RunLayer(const std::shared_ptr<const Pass>& pass,
   return Layer(*pass, layer, in);
 }
 
+// A block is about to read `input`, by its first norm alone. The engine knows
+// the gradient of `input` once that norm has gone back, the last of the block
+// to do so, and puts gradients into leaves before it goes on to what made
+// `input`: the hook then finds all gradients of the block complete. It stands
+// outside of what is run again in the backward pass, so it is called once.
+void EnterBlock(const Parameters& parameters, size_t block,
+                const at::Tensor& input) {
+  BlockWatcher* const watcher = parameters.watcher;
+  if (watcher == nullptr) return;
+  watcher->BeforeForward(block);
+  if (!input.defined() || !input.requires_grad()) return;
+  input.register_hook(
+      [watcher, block](const at::Tensor&) { watcher->AfterBackward(block); });
+}
+
 }  // namespace
 
 at::Tensor RunDecoder(const Parameters& parameters, const at::Tensor& tokens,
@@ -140,10 +158,14 @@ at::Tensor RunDecoder(const Parameters& parameters, const at::Tensor& tokens,
            .rows = rows,
            .product = product,
            .recompute = recompute});
+  size_t block = 0;
+  EnterBlock(parameters, block, {});
   Stream stream{.x = Embed(tokens, parameters.embedding), .delta = {}};
   for (const LayerParameters& layer : parameters.layers) {
+    EnterBlock(parameters, ++block, stream.newest());
     stream = RunLayer(pass, layer, stream);
   }
+  EnterBlock(parameters, ++block, stream.newest());
   return AddNorm(stream.x, stream.delta, parameters.final_norm, pass->eps())
       .second;
 }

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "model/block_watcher.h"
 #include "model/linear.h"
 #include "model/model_config.h"
 
@@ -51,6 +52,9 @@ struct Parameters {
 
   // Offsets [begin, end) in `flat` that weight decay applies to (matrices).
   std::vector<std::pair<int64_t, int64_t>> decayed;
+
+  // Told of every pass over the blocks; outlives the passes. May be null.
+  BlockWatcher* watcher = nullptr;
 };
 
 inline constexpr int64_t kFlatMultiple = 256;
