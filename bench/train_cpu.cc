@@ -143,7 +143,7 @@ class Measurement {
               model::Recompute recompute)
       : arguments_(arguments),
         group_(hub_.Join(0)),
-        shards_(parameters.flat, *group_),
+        shards_(parameters, {}, *group_, clock_),
         state_(worker::MakeTrainState(std::move(parameters), shards_)) {
     state_.max_grad_norm = 1;
     state_.recompute = recompute;
@@ -156,7 +156,7 @@ class Measurement {
     const worker::LocalBatch batch = worker::MakeLocalBatch(
         context, prepared, arguments_.micro_batch_tokens, at::kFloat);
     ASSIGN_OR_RETURN(const worker::StepOutcome outcome,
-                     worker::TrainStep(batch, 1e-5, *group_, shards_, state_));
+                     worker::TrainStep(batch, 1e-5, shards_, state_));
     result_["step_seconds"].push_back(
         absl::ToDoubleSeconds(clock_.MonotonicNow() - begin));
     result_["step_cpu_seconds"].push_back(UseSoFar().seconds - cpu);

@@ -73,20 +73,22 @@ std::string TimeText(const google::protobuf::Timestamp& time) {
 }
 
 Json StepJson(const v1::StepReport& step) {
-  Json json = {{"step", step.step() + 1},  // steps done, as people count
-               {"epoch", step.epoch()},
-               {"generation", step.generation()},
-               {"loss", step.loss()},
-               {"grad_norm", step.grad_norm()},
-               {"learning_rate", step.learning_rate()},
-               {"num_tokens", step.tokens()},
-               {"num_computed_tokens", step.computed_tokens()},
-               {"num_rows", step.rows()},
-               {"num_examples", step.examples()},
-               {"step_seconds", step.seconds()},
-               {"weight_wait_seconds", step.weight_wait_seconds()},
-               {"tokens_per_second", step.tokens_per_second()},
-               {"skipped", step.skipped()}};
+  Json json = {
+      {"step", step.step() + 1},  // steps done, as people count
+      {"epoch", step.epoch()},
+      {"generation", step.generation()},
+      {"loss", step.loss()},
+      {"grad_norm", step.grad_norm()},
+      {"learning_rate", step.learning_rate()},
+      {"num_tokens", step.tokens()},
+      {"num_computed_tokens", step.computed_tokens()},
+      {"num_rows", step.rows()},
+      {"num_examples", step.examples()},
+      {"step_seconds", step.seconds()},
+      {"weight_wait_seconds", step.weight_wait_seconds()},
+      {"exposed_communication_seconds", step.exposed_communication_seconds()},
+      {"tokens_per_second", step.tokens_per_second()},
+      {"skipped", step.skipped()}};
   if (step.has_weights()) json.update(WeightsJson(step.weights()));
   return json;
 }

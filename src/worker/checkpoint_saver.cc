@@ -134,7 +134,7 @@ absl::Status CheckpointSaver::Write(const fs::path& staging,
   ASSIGN_OR_RETURN(
       const checkpoint::ModelFile shard,
       checkpoint::WriteOptimizerShard(staging, rank, options_.world_size,
-                                      train.adamw.updates, SlicesOf(train)));
+                                      train.updates(), SlicesOf(train)));
   files.push_back(ToProto(shard, ""));
   return absl::OkStatus();
 }

@@ -97,6 +97,10 @@ TrainerMetrics::TrainerMetrics(telemetry::Registry& registry)
       weight_wait_seconds(
           AddSingleCounter(registry, "varalign_weight_wait_seconds_total",
                            "Time that steps waited for their weights.")),
+      exposed_communication_seconds(AddSingleCounter(
+          registry, "varalign_exposed_communication_seconds_total",
+          "Time that steps waited for collectives: what did not run beside the "
+          "passes over the model.")),
       tokens_per_second(AddSingleGauge(
           registry, "varalign_tokens_per_second",
           "Useful tokens of the last step over its wall time, all ranks.")),
@@ -128,6 +132,8 @@ void TrainerMetrics::Observe(const v1::StepReport& report) {
   if (report.skipped()) skipped_steps.Increment();
   step_seconds.Observe(report.seconds());
   weight_wait_seconds.Increment(report.weight_wait_seconds());
+  exposed_communication_seconds.Increment(
+      report.exposed_communication_seconds());
   tokens_per_second.Set(report.tokens_per_second());
   loss.Set(report.loss());
   grad_norm.Set(report.grad_norm());

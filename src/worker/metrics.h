@@ -53,6 +53,7 @@ struct TrainerMetrics {
   telemetry::Counter& skipped_steps;
   telemetry::Histogram& step_seconds;
   telemetry::Counter& weight_wait_seconds;
+  telemetry::Counter& exposed_communication_seconds;
   telemetry::Gauge& tokens_per_second;
   telemetry::Gauge& loss;
   telemetry::Gauge& grad_norm;

@@ -68,22 +68,32 @@ absl::StatusOr<v1::TrainState> OpenCheckpoint(
 
 absl::Status RestoreOptimizer(const std::filesystem::path& checkpoint,
                               TrainState& state) {
-  const checkpoint::Range range(state.adamw.begin, state.adamw.end);
+  std::vector<checkpoint::Range> ranges;
+  for (const optim::AdamWState& adamw : state.adamw) {
+    ranges.emplace_back(adamw.begin, adamw.end);
+  }
   ASSIGN_OR_RETURN(const checkpoint::OptimizerState saved,
-                   checkpoint::ReadOptimizerState(checkpoint, {&range, 1}));
+                   checkpoint::ReadOptimizerState(checkpoint, ranges));
   const at::NoGradGuard no_grad;
-  state.adamw.master.copy_(saved.slices[0].master);
-  state.adamw.m.copy_(saved.slices[0].m);
-  state.adamw.v.copy_(saved.slices[0].v);
-  state.adamw.updates = saved.updates;
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    optim::AdamWState& adamw = state.adamw[i];
+    adamw.master.copy_(saved.slices[i].master);
+    adamw.m.copy_(saved.slices[i].m);
+    adamw.v.copy_(saved.slices[i].v);
+    adamw.updates = saved.updates;
+  }
   return absl::OkStatus();
 }
 
 std::vector<checkpoint::OptimizerSlice> SlicesOf(const TrainState& state) {
-  return {{.begin = state.adamw.begin,
-           .master = state.adamw.master,
-           .m = state.adamw.m,
-           .v = state.adamw.v}};
+  std::vector<checkpoint::OptimizerSlice> slices;
+  for (const optim::AdamWState& adamw : state.adamw) {
+    slices.push_back({.begin = adamw.begin,
+                      .master = adamw.master,
+                      .m = adamw.m,
+                      .v = adamw.v});
+  }
+  return slices;
 }
 
 void SetMachine(v1::TrainState& state) {

@@ -211,7 +211,7 @@ absl::Status RankRun::JoinGroup() {
   departure_.OnLeave([group = group_] { group->Abort(); });
 
   const v1::TrainConfig& train = run_.config().train();
-  shards_.emplace(parameters_->flat, *group_);
+  shards_.emplace(*parameters_, ShardOptionsOf(config), *group_, clock_);
   state_ = MakeTrainState(*std::exchange(parameters_, std::nullopt), *shards_);
   state_->adamw_options = {.beta1 = train.beta1(),
                            .beta2 = train.beta2(),

@@ -55,6 +55,13 @@ collective::Backend BackendOf(const v1::CollectiveConfig& config) {
   }
 }
 
+ShardOptions ShardOptionsOf(const v1::CollectiveConfig& config) {
+  return {.bucket_bytes = static_cast<int64_t>(config.bucket_size()),
+          .overlap = config.overlap() == v1::CollectiveConfig::OVERLAP_NONE
+                         ? Overlap::kNone
+                         : Overlap::kPasses};
+}
+
 std::string HostName() {
   char host[256] = "127.0.0.1";
   gethostname(host, sizeof(host) - 1);

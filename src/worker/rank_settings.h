@@ -11,6 +11,7 @@
 #include "model/recompute.h"
 #include "varalign/v1/coordinator.pb.h"
 #include "varalign/v1/run_config.pb.h"
+#include "worker/flat_shards.h"
 #include "worker/rank_flags.h"
 #include "worker/step_batch.h"
 
@@ -28,6 +29,8 @@ model::Recompute RecomputeOf(const v1::TrainConfig& train);
 int ThreadsOf(const v1::TrainConfig& train, const RankFlags& flags);
 
 collective::Backend BackendOf(const v1::CollectiveConfig& config);
+
+ShardOptions ShardOptionsOf(const v1::CollectiveConfig& config);
 
 // This host, as it calls itself; 127.0.0.1 where it has no name.
 std::string HostName();

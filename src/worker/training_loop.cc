@@ -142,7 +142,7 @@ absl::Status TrainingLoop::Step() {
                                           options_.train.micro_batch_tokens(),
                                           state_.parameters.flat.scalar_type());
   ASSIGN_OR_RETURN(const StepOutcome outcome,
-                   TrainStep(batch, learning_rate, group_, shards_, state_));
+                   TrainStep(batch, learning_rate, shards_, state_));
 
   const v1::StepReport report =
       ReportOf(outcome, prepared, learning_rate, clock_.MonotonicNow() - begin);
@@ -195,6 +195,8 @@ v1::StepReport TrainingLoop::ReportOf(const StepOutcome& outcome,
   report.set_generation(options_.generation);
   report.set_tokens_per_second(static_cast<double>(outcome.tokens) /
                                std::max(seconds, 1e-9));
+  report.set_exposed_communication_seconds(
+      absl::ToDoubleSeconds(outcome.exposed_communication));
   return report;
 }
 
@@ -225,6 +227,7 @@ void TrainingLoop::KeepRecent() {
 
 absl::Status TrainingLoop::SaveIfNew() {
   if (done_.step() == saved_step_) return absl::OkStatus();
+  RETURN_IF_ERROR(shards_.AwaitParameters());
   outputs_.show_activity("saving");
   const absl::Duration begin = clock_.MonotonicNow();
   RETURN_IF_ERROR(outputs_.save(done_, state_));
@@ -237,6 +240,7 @@ absl::Status TrainingLoop::SaveIfNew() {
 
 absl::Status TrainingLoop::EvaluateNow() {
   if (!options_.evaluates) return absl::OkStatus();
+  RETURN_IF_ERROR(shards_.AwaitParameters());
   outputs_.show_activity("evaluating");
   ASSIGN_OR_RETURN(const v1::EvaluationReport report,
                    Evaluate(options_.held_out, state_.parameters,

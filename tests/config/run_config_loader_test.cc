@@ -65,7 +65,11 @@ train:
   max_steps: 18446744073709551615
   learning_rate: 2.5e-6
   warmup: 3%
-collective: {backend: mpi, interface: "eth0", timeout: 1500ms}
+collective:
+  backend: mpi
+  interface: "eth0"
+  timeout: 1500ms
+  bucket_size: 16MiB
 )")
                                    .config;
   EXPECT_EQ(config.name(), "helpful-1b");
@@ -84,6 +88,7 @@ collective: {backend: mpi, interface: "eth0", timeout: 1500ms}
   EXPECT_EQ(config.collective().interface(), "eth0");
   EXPECT_EQ(config.collective().timeout().seconds(), 1);
   EXPECT_EQ(config.collective().timeout().nanos(), 500'000'000);
+  EXPECT_EQ(config.collective().bucket_size(), 16u << 20);
 }
 
 TEST(RunConfigLoaderTest, TextIsNeverGuessedToBeANumber) {

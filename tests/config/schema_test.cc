@@ -116,6 +116,10 @@ TEST(RunConfigJsonSchemaTest, DescribesEachKindOfKey) {
   EXPECT_EQ(train["learning_rate"]["exclusiveMinimum"], 0.0);
   EXPECT_EQ(train["learning_rate"]["default"], 2e-6);
   EXPECT_EQ(train["warmup"]["default"], "3%");
+  const base::Json& size = sections["collective"]["properties"]["bucket_size"];
+  EXPECT_EQ(size["anyOf"][0]["type"], "integer");
+  EXPECT_EQ(size["anyOf"][1]["type"], "string");
+  EXPECT_EQ(size["default"], "128MiB");
   EXPECT_EQ(sections["objective"]["properties"]["strict"]["type"], "boolean");
   EXPECT_EQ(sections["objective"]["properties"]["z"]["properties"]["block"]
                     ["default"],

@@ -60,7 +60,7 @@ class CheckpointSaverTest : public ::testing::Test {
     ASSERT_OK_AND_ASSIGN(model::Parameters parameters,
                          LoadParameters(Model(), at::kFloat));
     num_parameters_ = parameters.num_parameters;
-    shards_.emplace(parameters.flat, *group_);
+    shards_.emplace(parameters, ShardOptions(), *group_, clock_);
     train_ = MakeTrainState(std::move(parameters), *shards_);
     BecomeRank(0);
     coordinator_.OnCommit([this](const Request& request) {

@@ -70,7 +70,7 @@ absl::Status Save(const fs::path& root, collective::ProcessGroup& group,
   RETURN_IF_ERROR(base::CreateDirectories(staging));
   RETURN_IF_ERROR(checkpoint::WriteOptimizerShard(
                       staging, static_cast<uint32_t>(group.rank()),
-                      static_cast<uint32_t>(group.size()), state.adamw.updates,
+                      static_cast<uint32_t>(group.size()), state.updates(),
                       SlicesOf(state))
                       .status());
   RETURN_IF_ERROR(group.Barrier());
@@ -109,7 +109,11 @@ absl::Status RunTinyRank(const fs::path& directory,
   ASSIGN_OR_RETURN(model::Parameters parameters,
                    LoadParameters(resumes ? from / "model" : ModelDirectory(),
                                   options.dtype));
-  FlatShards shards(parameters.flat, group);
+  const base::SystemClock clock;
+  FlatShards shards(
+      parameters,
+      {.bucket_bytes = options.bucket_bytes, .overlap = options.overlap}, group,
+      clock);
   TrainState state = MakeTrainState(std::move(parameters), shards);
   state.max_grad_norm = 1;
   state.recompute = options.recompute;
@@ -142,7 +146,6 @@ absl::Status RunTinyRank(const fs::path& directory,
   ColumnStepSource source(context);
   telemetry::Registry registry("trainer");
   TrainerMetrics metrics(registry);
-  const base::SystemClock clock;
   Departure departure;
   TrainingLoop loop(
       {.context = context,

@@ -16,6 +16,7 @@
 #include "varalign/v1/checkpoint.pb.h"
 #include "varalign/v1/coordinator.pb.h"
 #include "varalign/v1/run_config.pb.h"
+#include "worker/flat_shards.h"
 #include "worker/step_batch.h"
 
 namespace varalign::worker {
@@ -27,6 +28,8 @@ struct TinyRunOptions {
   uint32_t global_batch = 8;
   uint64_t max_steps = 0;
   double learning_rate = 1e-2;
+  int64_t bucket_bytes = 1 << 14;  // several buckets
+  Overlap overlap = Overlap::kPasses;
   uint64_t checkpoint_interval = 0;
   uint64_t stop_at = 0;    // cancelled there; 0: never
   uint64_t resume_at = 0;  // from the checkpoint of this step; 0: a new run

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "base/clock.h"
 #include "collective/local_process_group.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -42,7 +43,8 @@ void ExpectGoldenSteps(const std::string& name, at::ScalarType dtype,
                        model::LoadModel(model::GoldenDirectory(name), dtype));
   collective::LocalHub hub(1, absl::Seconds(10));
   const auto group = hub.Join(0);
-  FlatShards shards(parameters.flat, *group);
+  const base::SystemClock clock;
+  FlatShards shards(parameters, {}, *group, clock);
   TrainState state = MakeTrainState(std::move(parameters), shards);
   const base::Json& adamw = golden.numbers["adamw"];
   state.adamw_options = {.beta1 = adamw["beta1"],
@@ -54,7 +56,7 @@ void ExpectGoldenSteps(const std::string& name, at::ScalarType dtype,
   for (const base::Json& expected : adamw["steps"]) {
     ASSERT_OK_AND_ASSIGN(
         const StepOutcome outcome,
-        TrainStep(batch, adamw["learning_rate"], *group, shards, state));
+        TrainStep(batch, adamw["learning_rate"], shards, state));
     const double loss = expected["loss"];
     EXPECT_NEAR(outcome.loss, loss, tolerance * std::abs(loss));
     EXPECT_FALSE(outcome.skipped);
@@ -68,7 +70,7 @@ void ExpectGoldenSteps(const std::string& name, at::ScalarType dtype,
           << parameter;
     }
   }
-  EXPECT_EQ(state.adamw.updates, 20);
+  EXPECT_EQ(state.updates(), 20);
 }
 
 class TrainStepTest : public ::testing::TestWithParam<std::string> {};
