@@ -202,8 +202,8 @@ std::string RunSummary(const v1::Run& run, const NextCommands& next) {
         &text,
         "  correlation with response length: weights %.2f, rewards %.2f; "
         "the reference's share of the weights' spread %.2f\n",
-        step.weights().length_correlation(),
-        step.weights().reward_length_correlation(), step.weights().ref_share());
+        step.weights().length_corr(), step.weights().reward_length_corr(),
+        step.weights().ref_share());
   }
   if (!run.checkpoint().empty()) {
     absl::StrAppend(&text, "  checkpoint  ", run.checkpoint(), "\n");

@@ -89,7 +89,7 @@ void WeightStatistics::AddWeights(std::span<const Score> z_set,
   sums_[kRows] += size;
   sums_[kZSets] += 1;
   if (z_set.size() == 1) {
-    sums_[kTrivialRows] += 1;
+    sums_[kTrivialZRows] += 1;
   } else {
     sums_[kLargerZSets] += 1;
     sums_[kEssNorm] += (weights.ess - 1) / (size - 1);
@@ -146,7 +146,7 @@ WeightMetrics WeightStatistics::Metrics() const {
   WeightMetrics m;
   m.rows = static_cast<uint64_t>(std::llround(s[kRows]));
   m.z_sets = static_cast<uint64_t>(std::llround(s[kZSets]));
-  m.trivial_z_rows = static_cast<uint64_t>(std::llround(s[kTrivialRows]));
+  m.trivial_z_rows = static_cast<uint64_t>(std::llround(s[kTrivialZRows]));
   m.ess_ratio = per_set(kEssRatio);
   m.ess_norm = Ratio(s[kEssNorm], s[kLargerZSets]);
   m.max = per_set(kMax);

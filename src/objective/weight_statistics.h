@@ -71,7 +71,7 @@ class WeightStatistics {
   enum Sum : size_t {
     kRows,
     kZSets,
-    kTrivialRows,
+    kTrivialZRows,
     kLargerZSets,  // with two rows or more
     kEssRatio,
     kEssNorm,

@@ -72,7 +72,7 @@ std::optional<Warning> PromptOffset(const Objective& rule,
   const bool normalised = rule.normalization() != Objective::NORMALIZATION_NONE;
   const bool sets_of_singles =
       rule.normalization() != Objective::NORMALIZATION_GROUP &&
-      counts.rows_without_rival > (normalised ? counts.trivial_rows : 0);
+      counts.rows_without_rival > (normalised ? counts.trivial_z_rows : 0);
   if (!sets_of_singles) return std::nullopt;
   return Warning{
       Severity::kWarning, "prompt_offset",
@@ -85,7 +85,7 @@ std::optional<Warning> PromptOffset(const Objective& rule,
 
 std::optional<Warning> TrivialZ(const Objective& rule,
                                 const ZSetCounts& counts) {
-  if (counts.trivial_rows == 0 || HasUnnormalisedWeights(rule)) {
+  if (counts.trivial_z_rows == 0 || HasUnnormalisedWeights(rule)) {
     return std::nullopt;
   }
   return Warning{
@@ -93,7 +93,7 @@ std::optional<Warning> TrivialZ(const Objective& rule,
       absl::StrCat("a Z-set of one row has weight 1 whatever its reward: these "
                    "rows are plain supervised fine-tuning; give their prompts "
                    "more responses, or raise objective.z.block. Rows: ",
-                   counts.trivial_rows, " of ", counts.rows)};
+                   counts.trivial_z_rows, " of ", counts.rows)};
 }
 
 std::optional<Warning> LambdaBelowFloor(const Objective& rule,
@@ -140,7 +140,7 @@ std::vector<Warning> PlanWarnings(const Objective& rule,
 }
 
 absl::Status CheckZSets(const Objective& rule, const ZSetCounts& counts) {
-  if (counts.trivial_rows < counts.rows || counts.rows == 0 ||
+  if (counts.trivial_z_rows < counts.rows || counts.rows == 0 ||
       HasUnnormalisedWeights(rule) || rule.z().allow_trivial()) {
     return absl::OkStatus();
   }

@@ -33,7 +33,7 @@ struct Warning {
 struct ZSetCounts {
   uint64_t rows = 0;
   uint64_t z_sets = 0;
-  uint64_t trivial_rows = 0;        // rows of Z-sets with one row
+  uint64_t trivial_z_rows = 0;      // rows of Z-sets with one row
   uint64_t rows_without_rival = 0;  // rows of examples with one response
   std::optional<double> reward_sd =
       std::nullopt;  // s, in the reward's own unit

@@ -9,21 +9,32 @@ namespace {
 using base::Json;
 
 Json WeightsJson(const v1::WeightStatistics& weights) {
-  return {{"ess", weights.ess_ratio()},  // the command line's word for the next
-          {"weight_ess_ratio", weights.ess_ratio()},
-          {"weight_ess_norm", weights.ess_norm()},
-          {"weight_max", weights.max()},
-          {"weight_mean", weights.mean()},
-          {"weight_length_correlation", weights.length_correlation()},
-          {"weight_small_share", weights.small_share()},
-          {"weight_clipped_share", weights.clipped_share()},
-          {"weight_kl", weights.kl()},
-          {"weight_trivial_rows", weights.trivial_rows()},
-          {"reward_mean", weights.reward_mean()},
-          {"weighted_reward_mean", weights.weighted_reward_mean()},
-          {"log_z_mean", weights.log_z_mean()},
-          {"reward_length_correlation", weights.reward_length_correlation()},
-          {"ref_share", weights.ref_share()}};
+  Json json = {
+      {"ess", weights.ess_ratio()},  // the command line's word for the next
+      {"weight_ess_ratio", weights.ess_ratio()},
+      {"weight_ess_norm", weights.ess_norm()},
+      {"weight_max", weights.max()},
+      {"weight_mean", weights.mean()},
+      {"weight_length_corr", weights.length_corr()},
+      {"weight_small_share", weights.small_share()},
+      {"weight_clipped_share", weights.clipped_share()},
+      {"weight_kl", weights.kl()},
+      {"trivial_z_rows", weights.trivial_z_rows()},
+      {"reward_mean", weights.reward_mean()},
+      {"weighted_reward_mean", weights.weighted_reward_mean()},
+      {"log_z_mean", weights.log_z_mean()},
+      {"reward_length_corr", weights.reward_length_corr()},
+      {"ref_share", weights.ref_share()},
+      {"weight_entropy", weights.entropy()},
+      {"log_z_sd", weights.log_z_sd()},
+      {"response_length", weights.response_length()}};
+  if (weights.has_chosen_mean()) {
+    json["weight_chosen_mean"] = weights.chosen_mean();
+  }
+  if (weights.has_rejected_mean()) {
+    json["weight_rejected_mean"] = weights.rejected_mean();
+  }
+  return json;
 }
 
 Json StateJson(const v1::StateChange& change) {

@@ -72,11 +72,11 @@ void StepWeightMetrics::Observe(const v1::WeightStatistics& step) {
   small_share.Set(step.small_share());
   clipped_share.Set(step.clipped_share());
   kl.Set(step.kl());
-  length_corr.Set(step.length_correlation());
-  reward_length_corr.Set(step.reward_length_correlation());
+  length_corr.Set(step.length_corr());
+  reward_length_corr.Set(step.reward_length_corr());
   ref_share.Set(step.ref_share());
   log_z_mean.Set(step.log_z_mean());
-  trivial_z_rows.Increment(static_cast<double>(step.trivial_rows()));
+  trivial_z_rows.Increment(static_cast<double>(step.trivial_z_rows()));
   reward_mean.Set(step.reward_mean());
   weighted_reward_mean.Set(step.weighted_reward_mean());
 }

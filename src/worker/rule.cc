@@ -83,7 +83,7 @@ absl::StatusOr<objective::ZSetCounts> CheckedZSets(const data::Dataset& dataset,
       }
       for (const auto& z_set : objective::ZSets(num_responses, rule)) {
         counts.rows += z_set.size();
-        counts.trivial_rows += z_set.size() == 1;
+        counts.trivial_z_rows += z_set.size() == 1;
         ++counts.z_sets;
       }
     }

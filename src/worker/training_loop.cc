@@ -38,16 +38,21 @@ v1::WeightStatistics ToProto(const objective::WeightMetrics& metrics) {
   proto.set_ess_norm(metrics.ess_norm.value_or(0));
   proto.set_max(metrics.max.value_or(0));
   proto.set_mean(metrics.mean.value_or(0));
-  proto.set_length_correlation(metrics.length_corr.value_or(0));
+  proto.set_length_corr(metrics.length_corr.value_or(0));
   proto.set_reward_mean(metrics.reward_mean.value_or(0));
   proto.set_weighted_reward_mean(metrics.weighted_reward_mean.value_or(0));
   proto.set_log_z_mean(metrics.log_z_mean.value_or(0));
-  proto.set_trivial_rows(metrics.trivial_z_rows);
+  proto.set_trivial_z_rows(metrics.trivial_z_rows);
   proto.set_small_share(metrics.small_share.value_or(0));
   proto.set_kl(metrics.kl.value_or(0));
   proto.set_clipped_share(metrics.clipped_share.value_or(0));
-  proto.set_reward_length_correlation(metrics.reward_length_corr.value_or(0));
+  proto.set_reward_length_corr(metrics.reward_length_corr.value_or(0));
   proto.set_ref_share(metrics.ref_share.value_or(0));
+  proto.set_entropy(metrics.entropy.value_or(0));
+  proto.set_log_z_sd(metrics.log_z_sd.value_or(0));
+  proto.set_response_length(metrics.response_length.value_or(0));
+  if (metrics.chosen_mean) proto.set_chosen_mean(*metrics.chosen_mean);
+  if (metrics.rejected_mean) proto.set_rejected_mean(*metrics.rejected_mean);
   return proto;
 }
 

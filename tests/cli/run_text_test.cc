@@ -23,8 +23,8 @@ v1::Run SucceededRun() {
   run.set_checkpoint("/runs/helpful/checkpoints/step-00000200");
   auto* weights = run.mutable_last_step()->mutable_weights();
   weights->set_ess_ratio(0.25);
-  weights->set_length_correlation(0.25);
-  weights->set_reward_length_correlation(-0.5);
+  weights->set_length_corr(0.25);
+  weights->set_reward_length_corr(-0.5);
   weights->set_ref_share(0.125);
   auto* before = run.add_evaluations();
   before->set_examples(8);

@@ -76,7 +76,7 @@ TEST(WeightWarningsTest, SinglesInABatchRankPrompts) {
 // exp(r/lambda), its prompt's offset included.
 TEST(WeightWarningsTest, SinglesWithoutNormalisationRankPromptsToo) {
   const ZSetCounts counts = {
-      .rows = 64, .z_sets = 64, .trivial_rows = 64, .rows_without_rival = 64};
+      .rows = 64, .z_sets = 64, .trivial_z_rows = 64, .rows_without_rival = 64};
   const auto warnings = PlanWarnings(Preset(Objective::PRESET_AWR), counts);
   ASSERT_THAT(Codes(warnings), ElementsAre("prompt_offset"));
   EXPECT_THAT(warnings[0].message, HasSubstr("64 of 64"));
@@ -102,14 +102,14 @@ TEST(WeightWarningsTest, SmallLambdaIsAFactNotAFault) {
 TEST(WeightWarningsTest, TrivialSetsAreCountedAndRefusedWhereAllAre) {
   const Objective rule = Preset(Objective::PRESET_VAR);
   const ZSetCounts some = {
-      .rows = 9, .z_sets = 5, .trivial_rows = 3, .rows_without_rival = 3};
+      .rows = 9, .z_sets = 5, .trivial_z_rows = 3, .rows_without_rival = 3};
   const auto warnings = PlanWarnings(rule, some);
   ASSERT_THAT(Codes(warnings), ElementsAre("trivial_z"));
   EXPECT_THAT(warnings[0].message, HasSubstr("3 of 9"));
   EXPECT_OK(CheckZSets(rule, some));
 
   const ZSetCounts all = {
-      .rows = 9, .z_sets = 9, .trivial_rows = 9, .rows_without_rival = 9};
+      .rows = 9, .z_sets = 9, .trivial_z_rows = 9, .rows_without_rival = 9};
   EXPECT_THAT(CheckZSets(rule, all),
               StatusIs(absl::StatusCode::kFailedPrecondition,
                        HasSubstr("allow_trivial")));

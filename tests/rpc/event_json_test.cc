@@ -29,7 +29,9 @@ v1::RunEvent Step() {
   step.set_tokens_per_second(10);
   step.set_grad_norm(std::numeric_limits<double>::infinity());
   step.mutable_weights()->set_ess_ratio(0.25);
-  step.mutable_weights()->set_reward_length_correlation(0.5);
+  step.mutable_weights()->set_reward_length_corr(0.5);
+  step.mutable_weights()->set_entropy(0.25);
+  step.mutable_weights()->set_chosen_mean(1.5);
   step.mutable_weights()->set_ref_share(0.125);
   return event;
 }
@@ -56,7 +58,10 @@ TEST(EventJsonTest, AStepHasTheNamesOfTheContractAndOfTrainersThatPeopleKnow) {
   EXPECT_EQ(json["tokens_per_second"], 10.0);
   EXPECT_EQ(json["num_tokens"], 100);
   EXPECT_EQ(json["weight_ess_ratio"], 0.25);
-  EXPECT_EQ(json["reward_length_correlation"], 0.5);
+  EXPECT_EQ(json["reward_length_corr"], 0.5);
+  EXPECT_EQ(json["weight_entropy"], 0.25);
+  EXPECT_EQ(json["weight_chosen_mean"], 1.5);
+  EXPECT_FALSE(json.contains("weight_rejected_mean"));
   EXPECT_EQ(json["ref_share"], 0.125);
   EXPECT_TRUE(json["grad_norm"].is_null());
 }

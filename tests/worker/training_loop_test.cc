@@ -166,8 +166,14 @@ TEST_F(TrainingLoopTest, ReportsWhatTheLengthWarningComparesWith) {
   const TinyRunResult run = Run({.max_steps = 1});
   ASSERT_OK(run.status);
   const v1::WeightStatistics& weights = run.steps[0].weights();
-  EXPECT_NE(weights.reward_length_correlation(), 0);
-  EXPECT_LE(std::abs(weights.reward_length_correlation()), 1);
+  EXPECT_NE(weights.reward_length_corr(), 0);
+  EXPECT_LE(std::abs(weights.reward_length_corr()), 1);
+  EXPECT_GT(weights.entropy(), 0);
+  EXPECT_GT(weights.response_length(), 0);
+  // The mean of all weights is 1, and every row has a role.
+  EXPECT_GT(weights.chosen_mean(), 0);
+  EXPECT_GT(weights.rejected_mean(), 0);
+  EXPECT_LE((weights.chosen_mean() - 1) * (weights.rejected_mean() - 1), 0);
   EXPECT_GT(weights.ref_share(), 0);
   EXPECT_LT(weights.ref_share(), 1);
 }
