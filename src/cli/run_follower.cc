@@ -12,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "base/json.h"
 #include "base/logging.h"
+#include "base/progress_line.h"
 #include "cli/run_text.h"
 #include "rpc/event_json.h"
 
@@ -65,7 +66,37 @@ void RunFollower::Show(const v1::RunEvent& event) {
   }
 }
 
+std::string RunFollower::ProgressText(const v1::ProgressEvent& progress) {
+  std::string activity = base::StripControl(progress.activity());
+  if (progress.total() == 0) return activity;
+  const absl::Duration now = clock_.MonotonicNow();
+  if (activity != counting_.activity) {
+    counting_ = {activity, progress.done(), now};
+  }
+  // One may begin to watch in the middle: the pace is that of what was seen.
+  const uint64_t seen = progress.done() - counting_.first_done;
+  const absl::Duration elapsed =
+      seen == 0
+          ? absl::ZeroDuration()
+          : (now - counting_.since) * (static_cast<double>(progress.done()) /
+                                       static_cast<double>(seen));
+  return base::ProgressLine({.activity = std::move(activity),
+                             .unit = "rows",
+                             .done = progress.done(),
+                             .total = progress.total(),
+                             .elapsed = elapsed});
+}
+
+void RunFollower::ShowCounted(const v1::ProgressEvent& progress) {
+  const bool is_last = progress.done() == progress.total();
+  const std::string text = ProgressText(progress);
+  if (!IsDue(kPlainInterval) && !is_last) return;
+  last_line_ = clock_.MonotonicNow();
+  std::fprintf(stderr, "%s\n", text.c_str());
+}
+
 void RunFollower::ShowPlain(const v1::RunEvent& event) {
+  if (event.progress().total() > 0) return ShowCounted(event.progress());
   const bool is_step = event.has_step();
   if (!event.has_progress()) last_progress_.clear();
   if (is_step && !IsDue(kPlainInterval) &&
@@ -91,16 +122,16 @@ void RunFollower::Remember(const v1::RunEvent& event) {
       first_step_at_ = clock_.MonotonicNow();
     }
     step_ = event.step();
-    progress_.Clear();
+    progress_.clear();
     return;
   }
   if (event.has_progress()) {
-    progress_ = event.progress();
+    progress_ = ProgressText(event.progress());
     return;
   }
   if (event.has_state()) {
     state_ = event.state();
-    progress_.Clear();
+    progress_.clear();
   }
   last_event_ = EventLine(event);
   // What people want to scroll back to stays above the redrawn lines.
@@ -112,12 +143,7 @@ void RunFollower::Remember(const v1::RunEvent& event) {
 std::string RunFollower::StatusLines() const {
   std::string text =
       absl::StrCat("run ", name_, "  ", v1::RunState_Name(state_.to()));
-  if (!progress_.activity().empty()) {
-    absl::StrAppend(&text, "  ", base::StripControl(progress_.activity()));
-  }
-  if (progress_.total() > 0) {
-    absl::StrAppend(&text, " ", progress_.done(), "/", progress_.total());
-  }
+  if (!progress_.empty()) absl::StrAppend(&text, "  ", progress_);
   if (!first_step_at_) return absl::StrCat(text, "\n");
   const uint64_t done = step_.step() + 1;
   absl::StrAppendFormat(&text, "  step %d/%d", done, total_steps_);

@@ -30,7 +30,10 @@ class RunFollower {
   void Show(const v1::RunEvent& event);
 
  private:
+  // With rate and time left where the progress has a total.
+  std::string ProgressText(const v1::ProgressEvent& progress);
   void ShowPlain(const v1::RunEvent& event);
+  void ShowCounted(const v1::ProgressEvent& progress);
   void Remember(const v1::RunEvent& event);
   // False: a line came less than `interval` ago.
   bool IsDue(absl::Duration interval) const;
@@ -48,7 +51,14 @@ class RunFollower {
   std::optional<absl::Duration> first_step_at_;
   v1::StepReport step_;
   v1::StateChange state_;
-  v1::ProgressEvent progress_;
+  std::string progress_;  // what is being done, until the next step
+  // Of the counted activity under way: what was done when it was first seen.
+  struct Counting {
+    std::string activity;
+    uint64_t first_done = 0;
+    absl::Duration since;
+  };
+  Counting counting_;
   std::string last_event_;
   std::string last_progress_;  // of plain lines
 };

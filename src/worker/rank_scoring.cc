@@ -72,7 +72,7 @@ absl::StatusOr<v1::Constants> RankScoring::ComputeConstants() {
       CheckZSetsFit(data.dataset, data.plan, rank_.rule,
                     {.max_bytes = rpc::kScoreMessageBytes - kSpareBytes,
                      .max_pairs = server.max_pairs()}));
-  rank_.heartbeat.SetActivity("scoring rows");
+  rank_.heartbeat.SetActivity("scoring");
   v1::Outputs outputs;
   outputs.set_reward(objective::NeedsRewards(rank_.rule));
   outputs.set_logprob_sum(data.score_source == ScoreSource::kBefore &&
@@ -81,7 +81,7 @@ absl::StatusOr<v1::Constants> RankScoring::ComputeConstants() {
                    MakeScorer(std::move(outputs), server.fingerprint()));
   return ConstantsFromServer(data.dataset, rank_.rule, data.score_source,
                              *scorer, [this](uint64_t done, uint64_t total) {
-                               rank_.heartbeat.SetProgress("scoring rows", done,
+                               rank_.heartbeat.SetProgress("scoring", done,
                                                            total);
                              });
 }
@@ -101,7 +101,7 @@ absl::StatusOr<std::vector<HeldOutExample>> RankScoring::ScoreHeldOutRows(
           "--reward-server HOST:PORT): ",
           rank_.config.eval().path()));
     }
-    rank_.heartbeat.SetActivity("scoring held-out rows");
+    rank_.heartbeat.SetActivity("scoring held-out data");
     v1::Outputs outputs;
     outputs.set_reward(true);
     outputs.set_logprob_sum(true);
@@ -110,7 +110,7 @@ absl::StatusOr<std::vector<HeldOutExample>> RankScoring::ScoreHeldOutRows(
   RETURN_IF_ERROR(ScoreHeldOut(
       rows.manifest(), make_scorer,
       [this](uint64_t done, uint64_t total) {
-        rank_.heartbeat.SetProgress("scoring held-out rows", done, total);
+        rank_.heartbeat.SetProgress("scoring held-out data", done, total);
       },
       held_out));
   return held_out;

@@ -32,6 +32,15 @@ class RunFollowerTest : public ::testing::Test {
     return Shown(event);
   }
 
+  // So many of 1,000 rows.
+  std::string Counted(uint64_t done) {
+    v1::RunEvent event;
+    event.mutable_progress()->set_activity("scoring");
+    event.mutable_progress()->set_done(done);
+    event.mutable_progress()->set_total(1000);
+    return Shown(event);
+  }
+
   void Start(Output output) {
     follower_ = std::make_unique<RunFollower>("first", 100, output, clock_);
   }
@@ -56,6 +65,27 @@ TEST_F(RunFollowerTest, PlainLinesSayWhatIsDoneOnceUntilSomethingElseHappens) {
   EXPECT_EQ(Activity("evaluating"), "");
   Step(0);
   EXPECT_EQ(Activity("evaluating"), "evaluating\n");
+}
+
+TEST_F(RunFollowerTest, CountedWorkIsToldWithRateAndTimeLeft) {
+  Start(Output::kPlain);
+  EXPECT_THAT(Counted(0), HasSubstr("scoring 0/1000 rows"));
+  clock_.Advance(absl::Seconds(5));
+  EXPECT_EQ(Counted(100), "");
+  clock_.Advance(absl::Seconds(5));
+  EXPECT_THAT(Counted(200),
+              AllOf(HasSubstr("200/1000 rows 20%"), HasSubstr("20.0 rows/s"),
+                    HasSubstr("40s left")));
+  EXPECT_THAT(Counted(1000), HasSubstr("1,000/1000 rows"));
+}
+
+// Who begins to watch in the middle has not seen the first half go by.
+TEST_F(RunFollowerTest, ThePaceIsOfWhatWasSeen) {
+  Start(Output::kTerminal);
+  Counted(500);
+  clock_.Advance(absl::Seconds(10));
+  EXPECT_THAT(Counted(600),
+              AllOf(HasSubstr("10.0 rows/s"), HasSubstr("40s left")));
 }
 
 TEST_F(RunFollowerTest, ATerminalIsRedrawnTenTimesASecondAtMost) {
