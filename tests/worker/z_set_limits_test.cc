@@ -5,14 +5,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/exit_code.h"
 #include "objective/log_weights.h"
+#include "rpc/token_span.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_directory.h"
 #include "tests/worker/tiny_run.h"
 #include "varalign/v1/reward.pb.h"
-#include "worker/reward_rows.h"
 #include "worker/rule.h"
 #include "worker/step_source.h"
 
@@ -47,10 +48,17 @@ class ZSetLimitsTest
                                             1, PromptSharing::kOn);
       for (const auto& z_set : batch.z_sets) {
         v1::Group group;
-        PairCollector pairs(group);
+        rpc::PairCollector pairs(group);
+        std::optional<uint32_t> last;
         for (const uint32_t member : z_set) {
           const BatchRow& row = batch.rows[member];
-          pairs.Add(row.example, batch.examples[row.example], row.response);
+          const data::ExampleView& example = batch.examples[row.example];
+          if (last != row.example) {
+            pairs.AddPrompt(example.prompt, example.reward_prompt);
+          }
+          last = row.example;
+          const data::RowView& view = batch.view(row);
+          pairs.AddResponse(view.response, view.reward_response);
         }
         most_bytes_ = std::max<uint64_t>(most_bytes_, group.ByteSizeLong());
         most_pairs_ = std::max<uint64_t>(most_pairs_, z_set.size());
