@@ -1,4 +1,4 @@
-"""same_model.py A B: exits 0 if transformers loads both directories to the same model, completely and with equal logits."""
+"""same_model.py A B: exits 0 if transformers loads both directories to the same model, completely, with equal parameters and the same logits."""
 import sys
 
 import torch
@@ -20,7 +20,8 @@ def main():
         assert torch.equal(parameter, theirs[name]), name
     ids = torch.arange(1, 20).unsqueeze(0)
     with torch.no_grad():
-        assert torch.equal(a(ids).logits, b(ids).logits)
+        # Products of the same numbers at other addresses may differ in the last bit.
+        torch.testing.assert_close(a(ids).logits, b(ids).logits, rtol=1e-6, atol=1e-6)
 
 
 main()
