@@ -115,6 +115,13 @@ TEST_F(SupervisorTest, TellsOfTheTrainerFromItsStartToItsEnd) {
   });
 }
 
+// Until a trainer's shell has made it; ten seconds at most.
+void AwaitFile(const std::filesystem::path& path) {
+  for (int i = 0; i < 1000 && !std::filesystem::exists(path); ++i) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+}
+
 TEST_F(SupervisorTest, ATrainerThatIgnoresSigtermIsKilled) {
   const std::filesystem::path ready = directory_ / "ready";
   const std::string script = absl::StrCat(
@@ -123,9 +130,7 @@ TEST_F(SupervisorTest, ATrainerThatIgnoresSigtermIsKilled) {
     Start();
     ASSERT_TRUE(AwaitRunning().has_value());
     // Its shell ignores the signal only from here on.
-    for (int i = 0; i < 1000 && !std::filesystem::exists(ready); ++i) {
-      absl::SleepFor(absl::Milliseconds(10));
-    }
+    AwaitFile(ready);
     Stop(/*generation=*/2);  // not this one
     Stop();
     const auto exit = AwaitExit();
@@ -136,10 +141,11 @@ TEST_F(SupervisorTest, ATrainerThatIgnoresSigtermIsKilled) {
 
 TEST_F(SupervisorTest, ARepeatedStartStartsOneTrainer) {
   const std::filesystem::path runs = directory_ / "runs";
-  Run(absl::StrCat("echo x >> ", runs.string(), "; sleep 600"), [this] {
+  Run(absl::StrCat("echo x >> ", runs.string(), "; sleep 600"), [this, &runs] {
     Start();
     Start();
     ASSERT_TRUE(AwaitRunning().has_value());
+    AwaitFile(runs);
     Stop();
     ASSERT_TRUE(AwaitExit().has_value());
   });
