@@ -70,9 +70,11 @@ std::string RunFollower::ProgressText(const v1::ProgressEvent& progress) {
   std::string activity = base::StripControl(progress.activity());
   if (progress.total() == 0) return activity;
   const absl::Duration now = clock_.MonotonicNow();
-  if (activity != counting_.activity) {
-    counting_ = {activity, progress.done(), now};
+  // Another activity, or the same from its start, in a resumed run.
+  if (activity != counting_.activity || progress.done() < counting_.last_done) {
+    counting_ = {activity, progress.done(), progress.done(), now};
   }
+  counting_.last_done = progress.done();
   // One may begin to watch in the middle: the pace is that of what was seen.
   const uint64_t seen = progress.done() - counting_.first_done;
   const absl::Duration elapsed =

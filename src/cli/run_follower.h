@@ -56,6 +56,7 @@ class RunFollower {
   struct Counting {
     std::string activity;
     uint64_t first_done = 0;
+    uint64_t last_done = 0;
     absl::Duration since;
   };
   Counting counting_;

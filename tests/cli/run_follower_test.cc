@@ -88,6 +88,18 @@ TEST_F(RunFollowerTest, ThePaceIsOfWhatWasSeen) {
               AllOf(HasSubstr("10.0 rows/s"), HasSubstr("40s left")));
 }
 
+// A resumed run scores from its start: the old pace is no more.
+TEST_F(RunFollowerTest, CountingThatBeginsAgainHasAPaceOfItsOwn) {
+  Start(Output::kPlain);
+  Counted(500);
+  clock_.Advance(absl::Seconds(10));
+  Counted(900);
+  clock_.Advance(absl::Seconds(100));
+  EXPECT_THAT(Counted(100), HasSubstr(" 0.0 rows/s"));
+  clock_.Advance(absl::Seconds(10));
+  EXPECT_THAT(Counted(600), HasSubstr(" 50.0 rows/s"));
+}
+
 TEST_F(RunFollowerTest, ATerminalIsRedrawnTenTimesASecondAtMost) {
   Start(Output::kTerminal);
   EXPECT_THAT(Step(0), HasSubstr("step 1/100 (1 %)"));
