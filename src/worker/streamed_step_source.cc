@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "rpc/token_span.h"
+#include "worker/z_set_message.h"
 
 namespace varalign::worker {
 namespace {
@@ -21,25 +21,6 @@ std::vector<uint32_t> RowsNeeded(const StepBatch& batch,
     if (NeedsWeight(batch, batch.rows[z_set[k]], rank)) needed.push_back(k);
   }
   return needed;
-}
-
-// The rows of one prompt share its span where they follow one another. Returns
-// what they cost the server's credit.
-uint64_t AddPairs(const StepBatch& batch, const std::vector<uint32_t>& z_set,
-                  v1::Group& group) {
-  rpc::PairCollector pairs(group);
-  std::optional<uint32_t> last;
-  for (const uint32_t number : z_set) {
-    const BatchRow& row = batch.rows[number];
-    const data::ExampleView& example = batch.examples[row.example];
-    if (last != row.example) {
-      pairs.AddPrompt(example.prompt, example.reward_prompt);
-    }
-    last = row.example;
-    const data::RowView& text = example.rows[row.response];
-    pairs.AddResponse(text.response, text.reward_response);
-  }
-  return pairs.tokens();
 }
 
 // Rubbish from a server is never trained on. A weight may be 0.

@@ -1,10 +1,5 @@
 #include "telemetry/http_endpoint.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -16,6 +11,7 @@
 #include "base/exit_code.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/testing/http_exchange.h"
 
 namespace varalign::telemetry {
 namespace {
@@ -25,26 +21,6 @@ using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-// Sends `request` as it is and returns all that comes back.
-std::string Exchange(const std::string& address, const std::string& request) {
-  const int peer = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in target = {};
-  target.sin_family = AF_INET;
-  target.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  target.sin_port = htons(base::ParseHostPort(address)->port);
-  EXPECT_EQ(connect(peer, reinterpret_cast<sockaddr*>(&target), sizeof(target)),
-            0);
-  send(peer, request.data(), request.size(), MSG_NOSIGNAL);
-  std::string reply;
-  char buffer[4096];
-  ssize_t size = 0;
-  while ((size = read(peer, buffer, sizeof(buffer))) > 0) {
-    reply.append(buffer, static_cast<size_t>(size));
-  }
-  close(peer);
-  return reply;
-}
 
 class HttpEndpointTest : public ::testing::Test {
  protected:
@@ -56,7 +32,7 @@ class HttpEndpointTest : public ::testing::Test {
   }
 
   std::string Get(const std::string& path, const std::string& method = "GET") {
-    return Exchange(
+    return testing::ExchangeHttp(
         endpoint_->address(),
         method + " " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
   }
@@ -103,9 +79,10 @@ TEST_F(HttpEndpointTest, ServesNothingElse) {
 }
 
 TEST_F(HttpEndpointTest, OutlivesRubbish) {
-  Exchange(endpoint_->address(), "\x16\x03\x01 not http\r\n\r\n");
-  Exchange(endpoint_->address(), "GET /metrics HTTP/1.1\r\nX: " +
-                                     std::string(100'000, 'x') + "\r\n\r\n");
+  testing::ExchangeHttp(endpoint_->address(), "\x16\x03\x01 not http\r\n\r\n");
+  testing::ExchangeHttp(
+      endpoint_->address(),
+      "GET /metrics HTTP/1.1\r\nX: " + std::string(100'000, 'x') + "\r\n\r\n");
   EXPECT_THAT(Get("/healthz"), StartsWith("HTTP/1.1 200 "));
 }
 

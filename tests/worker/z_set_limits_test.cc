@@ -9,13 +9,13 @@
 
 #include "base/exit_code.h"
 #include "objective/log_weights.h"
-#include "rpc/token_span.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_directory.h"
 #include "tests/worker/tiny_run.h"
 #include "varalign/v1/reward.pb.h"
 #include "worker/rule.h"
 #include "worker/step_source.h"
+#include "worker/z_set_message.h"
 
 namespace varalign::worker {
 namespace {
@@ -48,18 +48,7 @@ class ZSetLimitsTest
                                             1, PromptSharing::kOn);
       for (const auto& z_set : batch.z_sets) {
         v1::Group group;
-        rpc::PairCollector pairs(group);
-        std::optional<uint32_t> last;
-        for (const uint32_t member : z_set) {
-          const BatchRow& row = batch.rows[member];
-          const data::ExampleView& example = batch.examples[row.example];
-          if (last != row.example) {
-            pairs.AddPrompt(example.prompt, example.reward_prompt);
-          }
-          last = row.example;
-          const data::RowView& view = batch.view(row);
-          pairs.AddResponse(view.response, view.reward_response);
-        }
+        AddPairs(batch, z_set, group);
         most_bytes_ = std::max<uint64_t>(most_bytes_, group.ByteSizeLong());
         most_pairs_ = std::max<uint64_t>(most_pairs_, z_set.size());
       }
