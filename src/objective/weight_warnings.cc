@@ -122,6 +122,20 @@ std::optional<Warning> LambdaBelowFloor(const Objective& rule,
                    lambda, ", floor: ", floor, ", mean Z-set size: ", size)};
 }
 
+// What there is to change, given what is in force.
+const char* LengthRemedy(const Objective& rule) {
+  if (!NeedsLogProbs(rule)) {
+    return "the reference has no part in these weights: the reward itself "
+           "follows length, train with one that does not";
+  }
+  if (rule.ref_logp() == Objective::REF_LOGP_SUM) {
+    return "use objective.ref_logp mean or none";
+  }
+  return "compare reward_length_corr: where it is as large, the reward itself "
+         "follows length, and one that does not is needed; else use "
+         "objective.ref_logp none, or a smaller objective.alpha";
+}
+
 void Append(std::optional<Warning> warning, std::vector<Warning>& warnings) {
   if (warning.has_value()) warnings.push_back(*std::move(warning));
 }
@@ -174,10 +188,9 @@ std::vector<Warning> MetricWarnings(const Objective& rule,
         {Severity::kWarning, "length_dominated",
          absl::StrCat(
              "weights follow the length of responses, so training will change "
-             "length before anything else; compare reward_length_corr, which "
-             "is the reward's own taste, and consider objective.ref_logp mean "
-             "or none. Correlation of log w with length: ",
-             *metrics.length_corr)});
+             "length before anything else; ",
+             LengthRemedy(rule),
+             ". Correlation of log w with length: ", *metrics.length_corr)});
   }
   return warnings;
 }

@@ -7,9 +7,11 @@
 namespace varalign::objective {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using v1::Objective;
 using ::varalign::testing::StatusIs;
 
@@ -130,6 +132,22 @@ TEST(WeightWarningsTest, FewRowsThatCarryASetAreNamed) {
   metrics.ess_norm = 0.11;
   EXPECT_THAT(MetricWarnings(Preset(Objective::PRESET_VAR), metrics),
               IsEmpty());
+}
+
+TEST(WeightWarningsTest, WhatIsAdvisedAgainstLengthIsNotInForceAlready) {
+  WeightMetrics metrics;
+  metrics.rows = 64;
+  metrics.length_corr = 0.9;
+  const auto advice = [&metrics](Objective::RefLogp ref_logp) {
+    return MetricWarnings(Rule(ref_logp), metrics).at(0).message;
+  };
+  EXPECT_THAT(advice(Objective::REF_LOGP_SUM), HasSubstr("ref_logp mean"));
+  EXPECT_THAT(advice(Objective::REF_LOGP_MEAN),
+              AllOf(HasSubstr("ref_logp none"), HasSubstr("reward_length_corr"),
+                    Not(HasSubstr("ref_logp mean"))));
+  EXPECT_THAT(
+      advice(Objective::REF_LOGP_NONE),
+      AllOf(HasSubstr("the reward itself"), Not(HasSubstr("ref_logp"))));
 }
 
 // Lengths as people's answers have them, log-probabilities as a model gives
