@@ -19,8 +19,10 @@ namespace {
 
 using v1::Objective;
 
-absl::Status AtLine(uint64_t line, absl::string_view reason) {
-  return absl::InvalidArgumentError(absl::StrCat("line ", line, ": ", reason));
+absl::Status AtLine(const std::filesystem::path& file, uint64_t line,
+                    absl::string_view reason) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(file.string(), ":", line, ": ", reason));
 }
 
 // The numbers of a list, or none where `row` lacks it or has null.
@@ -85,25 +87,28 @@ absl::StatusOr<ScoredGroup> ReadGroup(const data::SourceLine& line) {
   return group;
 }
 
-absl::Status CheckNeeds(const ScoredGroup& group, const Objective& rule) {
+// Why `rule` cannot weigh `group`, and what to do; nothing where it can.
+std::string Lacks(const ScoredGroup& group, const Objective& rule) {
+  const bool needs_logprobs = objective::NeedsLogProbs(rule);
   if (objective::NeedsRewards(rule) && group.rewards.empty()) {
-    return AtLine(group.line,
-                  "the objective needs rewards and the group has none; score "
-                  "it with --reward");
+    return absl::StrCat(
+        "the objective needs rewards and the group has none; score the rows "
+        "with `varalign score --reward DIR",
+        needs_logprobs ? " --policy DIR" : "", " --format groups`");
   }
-  if (!objective::NeedsLogProbs(rule)) return absl::OkStatus();
+  if (!needs_logprobs) return "";
   if (group.logprob_sums.empty()) {
-    return AtLine(group.line,
-                  "the objective needs log-probabilities and the group has no "
-                  "logprob_sums; score it with --policy, or choose a preset "
-                  "without them, such as boltzmann");
+    return "the objective needs log-probabilities and the group has no "
+           "logprob_sums; score the rows with `varalign score --reward DIR "
+           "--policy DIR --format groups`, or choose a preset without them, "
+           "such as boltzmann";
   }
   if (rule.ref_logp() == Objective::REF_LOGP_MEAN && group.num_tokens.empty()) {
-    return AtLine(group.line,
-                  "objective.ref_logp=mean needs num_tokens and the group has "
-                  "none");
+    return "objective.ref_logp=mean needs num_tokens and the group has none; "
+           "score the rows again with `varalign score --format groups`, which "
+           "writes them, or set objective.ref_logp=none";
   }
-  return absl::OkStatus();
+  return "";
 }
 
 absl::StatusOr<Objective> RawRule(const std::vector<ScoredGroup>& groups,
@@ -180,7 +185,9 @@ absl::StatusOr<std::vector<ScoredGroup>> ReadScoredGroups(
     ASSIGN_OR_RETURN(const std::optional<data::SourceLine> line, source.Next());
     if (!line.has_value()) break;
     absl::StatusOr<ScoredGroup> group = ReadGroup(*line);
-    if (!group.ok()) return AtLine(line->number, group.status().message());
+    if (!group.ok()) {
+      return AtLine(path, line->number, group.status().message());
+    }
     groups.push_back(*std::move(group));
   }
   if (groups.empty()) {
@@ -190,11 +197,18 @@ absl::StatusOr<std::vector<ScoredGroup>> ReadScoredGroups(
   return groups;
 }
 
+absl::Status CheckScores(const std::filesystem::path& path,
+                         const std::vector<ScoredGroup>& groups,
+                         const Objective& rule) {
+  for (const ScoredGroup& group : groups) {
+    const std::string reason = Lacks(group, rule);
+    if (!reason.empty()) return AtLine(path, group.line, reason);
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::vector<GroupWeights>> WeighGroups(
     const std::vector<ScoredGroup>& groups, const Objective& rule) {
-  for (const ScoredGroup& group : groups) {
-    RETURN_IF_ERROR(CheckNeeds(group, rule));
-  }
   ASSIGN_OR_RETURN(const Objective raw, RawRule(groups, rule));
   std::vector<GroupWeights> weights(groups.size());
   const size_t block = BlockSize(groups, raw);

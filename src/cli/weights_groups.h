@@ -22,9 +22,15 @@ struct ScoredGroup {
 };
 
 // One line a group: {"rewards", "logprob_sums", "num_tokens"}, other columns
-// are passed over; "responses" only counts. InvalidArgument with the line.
+// are passed over; "responses" only counts. InvalidArgument with "FILE:LINE: ".
 absl::StatusOr<std::vector<ScoredGroup>> ReadScoredGroups(
     const std::filesystem::path& path);
+
+// InvalidArgument with "FILE:LINE: " and the remedy, where `rule`, resolved,
+// needs a score that a group of `path` lacks.
+absl::Status CheckScores(const std::filesystem::path& path,
+                         const std::vector<ScoredGroup>& groups,
+                         const v1::Objective& rule);
 
 struct GroupWeights {
   std::vector<double> weights;  // exp(log w), in the order of the responses
@@ -36,8 +42,7 @@ struct GroupWeights {
 // sd of all groups; Z-blocks are cut in the order of the file, a block of 0
 // being one group where all have two responses or more, else the whole file.
 //
-//   InvalidArgument      the rule needs a score that a group lacks (its line is
-//                        named), or the rewards have no spread
+// REQUIRES: CheckScores. InvalidArgument: the rewards have no spread.
 absl::StatusOr<std::vector<GroupWeights>> WeighGroups(
     const std::vector<ScoredGroup>& groups, const v1::Objective& rule);
 

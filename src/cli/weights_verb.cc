@@ -57,6 +57,7 @@ absl::Status RunWeights(const WeightsArguments& arguments) {
   ASSIGN_OR_RETURN(const v1::Objective rule, ReadRule(arguments));
   ASSIGN_OR_RETURN(const std::vector<ScoredGroup> groups,
                    ReadScoredGroups(arguments.in));
+  RETURN_IF_ERROR(CheckScores(arguments.in, groups, rule));
   ASSIGN_OR_RETURN(const std::vector<GroupWeights> weights,
                    WeighGroups(groups, rule));
   for (size_t i = 0; i < weights.size(); ++i) {

@@ -17,6 +17,7 @@
 namespace varalign::cli {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::DoubleNear;
 using ::testing::HasSubstr;
 using ::testing::Pointwise;
@@ -106,13 +107,19 @@ TEST_F(WeightsVerbTest, APresetThatNeedsMoreThanThereIsIsAnError) {
   EXPECT_EQ(Run("{\"rewards\":[0,1]}\n", {"--preset", "var"}),
             base::kExitBadData);
   EXPECT_THAT(std::string(status_.message()),
-              HasSubstr("line 1: the objective needs log-probabilities"));
+              AllOf(HasSubstr("groups.jsonl:1: the objective needs "
+                              "log-probabilities"),
+                    HasSubstr("--policy DIR --format groups")));
   EXPECT_EQ(Run("{\"rewards\":[0,1],\"logprob_sums\":[-1,-2]}\n",
                 {"--preset", "var"}),
             base::kExitBadData);
-  EXPECT_THAT(std::string(status_.message()), HasSubstr("num_tokens"));
+  EXPECT_THAT(std::string(status_.message()),
+              AllOf(HasSubstr("groups.jsonl:1: "), HasSubstr("num_tokens"),
+                    HasSubstr("varalign score --format groups")));
   EXPECT_EQ(Run("{\"logprob_sums\":[-1,-2]}\n", {"--preset", "boltzmann"}),
             base::kExitBadData);
+  EXPECT_THAT(std::string(status_.message()),
+              HasSubstr("score --reward DIR --format groups"));
 }
 
 TEST_F(WeightsVerbTest, BadRowsAndFlagsAreNamed) {
@@ -125,11 +132,11 @@ TEST_F(WeightsVerbTest, BadRowsAndFlagsAreNamed) {
       {"{\"rewards\":[0,1]}\n{\"rewards\":[0,\"x\"]}\n",
        {"--preset", "boltzmann"},
        65,
-       "line 2: rewards holds what is no finite number"},
+       "groups.jsonl:2: rewards holds what is no finite number"},
       {"{\"rewards\":[0,1],\"responses\":[\"a\"]}\n",
        {"--preset", "boltzmann"},
        65,
-       "line 1: rewards has 2 entries, the group has 1"},
+       "groups.jsonl:1: rewards has 2 entries, the group has 1"},
       {"{}\n", {"--preset", "boltzmann"}, 65, "no scored group"},
       {"[]\n", {"--preset", "boltzmann"}, 65, "not a JSON object"},
       {"", {"--preset", "boltzmann"}, 65, "no rows"},
