@@ -111,7 +111,12 @@ bool HasPrompt(const base::Json& row) {
 absl::Status ReadPrompt(const base::Json& row, ParsedExample& example) {
   const char* name = row.contains("messages") ? "messages" : "prompt";
   const auto found = row.find(name);
-  if (found == row.end()) return Refuse("the prompt is missing");
+  if (found == row.end()) {
+    return Refuse(
+        "the prompt is missing: give it as \"prompt\" (a text, a transcript or "
+        "a list of turns) or as \"messages\" (a list of turns), or name its "
+        "column with --columns prompt=NAME");
+  }
   if (!found->is_string()) {
     ASSIGN_OR_RETURN(example.messages, TurnsOf(*found, name));
     return CheckPromptTurns(example.messages);

@@ -179,6 +179,9 @@ TEST(RowFormatTest, RefusesWithTheReason) {
        "role that is not system, user or assistant: tool"},
       {R"({"messages":[{"role":"user"}],"responses":["a"]})",
        "turn without role and content"},
+      {R"({"responses":["a"]})",
+       "the prompt is missing: give it as \"prompt\" (a text, a transcript or "
+       "a list of turns) or as \"messages\""},
       {R"({"messages":[{"role":"user","content":"a"}],"responses":[]})",
        "responses is not a list of one or more"},
       {R"({"messages":[{"role":"user","content":"a"}],"responses":["a","b"],
