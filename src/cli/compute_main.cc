@@ -10,6 +10,7 @@
 #include "cli/generate_local.h"
 #include "cli/generate_verb.h"
 #include "cli/outcome.h"
+#include "cli/parse_error.h"
 #include "cli/score_local.h"
 #include "cli/score_verb.h"
 #include "cli/verb.h"
@@ -31,10 +32,9 @@ int Run(int argc, char** argv) {
   AddScoreVerb(app, action, screen, LoadLocalScorer);
   AddGenerateVerb(app, action, GenerateLocally);
   AddWorldVerb(app, action, screen);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? base::kExitOk : base::kExitUsage;
+  if (const auto ended =
+          ParseCommandLine(app, {argv, static_cast<size_t>(argc)})) {
+    return *ended;
   }
   return ReportOutcome(app, action());
 }

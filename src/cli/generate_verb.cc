@@ -9,6 +9,8 @@
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "cli/generate_rows.h"
+#include "cli/model_place.h"
+#include "cli/number_checks.h"
 
 namespace varalign::cli {
 namespace {
@@ -24,17 +26,28 @@ constexpr char kHelp[] =
 struct GenerateArguments {
   GenerateRequest request;
   std::string prompts, prompt;
+  size_t num_sources = 0;  // which of the two were given, if only as ""
   uint32_t num_responses = 1;
   bool json = false;
 };
 
+absl::Status Usage(const char* message) {
+  return base::WithExitCode(absl::InvalidArgumentError(message),
+                            base::kExitUsage);
+}
+
+absl::Status CheckArguments(const GenerateArguments& arguments) {
+  if (arguments.num_sources != 1) {
+    return Usage("give --prompts FILE or --prompt TEXT, one of them");
+  }
+  if (arguments.prompts.empty() && arguments.prompt.empty()) {
+    return Usage("the prompt is empty: give --prompt a text, --prompts a file");
+  }
+  return CheckModelDirectory("--model", arguments.request.model);
+}
+
 absl::StatusOr<std::vector<std::vector<uint32_t>>> Prompts(
     const GenerateArguments& arguments, const PromptEncoder& encoder) {
-  if (arguments.prompts.empty() == arguments.prompt.empty()) {
-    return base::WithExitCode(
-        absl::InvalidArgumentError("give --prompts FILE or --prompt TEXT"),
-        base::kExitUsage);
-  }
   if (!arguments.prompts.empty()) {
     return ReadPrompts(arguments.prompts, encoder);
   }
@@ -108,6 +121,7 @@ absl::Status RunGenerate(const GenerateArguments& arguments,
   if (!generate) {
     return absl::InternalError("models are loaded by varalign-compute");
   }
+  RETURN_IF_ERROR(CheckArguments(arguments));
   GenerateRequest request = arguments.request;
   ASSIGN_OR_RETURN(const PromptEncoder encoder,
                    PromptEncoder::Load(request.model));
@@ -143,18 +157,20 @@ void AddGenerateVerb(CLI::App& app, Action& action, GenerateModel generate) {
   GenerateRequest& request = arguments->request;
   CLI::App* verb = app.add_subcommand("generate", kHelp);
   verb->add_option("--model", request.model, "model directory")->required();
-  verb->add_option("--prompts", arguments->prompts,
-                   "file of lines {\"messages\"}, {\"prompt\"} or "
-                   "{\"prompt_ids\"}, or -");
-  verb->add_option("--prompt", arguments->prompt,
-                   "one prompt: a user's turn where the model has a chat "
-                   "template; shown as it grows");
+  const CLI::Option* prompts =
+      verb->add_option("--prompts", arguments->prompts,
+                       "file of lines {\"messages\"}, {\"prompt\"} or "
+                       "{\"prompt_ids\"}, or -");
+  const CLI::Option* prompt =
+      verb->add_option("--prompt", arguments->prompt,
+                       "one prompt: a user's turn where the model has a chat "
+                       "template; shown as it grows");
   verb->add_option("--max-new-tokens", request.max_new_tokens,
                    "most tokens of a response (default 256)")
-      ->check(CLI::PositiveNumber);
+      ->check(AboveZero());
   verb->add_option("--temperature", request.temperature,
                    "0 is greedy (default 1)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(ZeroOrAbove());
   verb->add_option("--top-p", request.top_p,
                    "share of probability to choose from (default 1)")
       ->check(CLI::Range(0.0, 1.0));
@@ -162,14 +178,17 @@ void AddGenerateVerb(CLI::App& app, Action& action, GenerateModel generate) {
                    "tokens to choose from (default 0: all)");
   verb->add_option("--num-responses", arguments->num_responses,
                    "responses for each prompt (default 1)")
-      ->check(CLI::PositiveNumber);
+      ->check(AboveZero());
   verb->add_option("--seed", request.seed, "of the random numbers (default 0)");
   verb->add_flag("--json", arguments->json, "print JSON lines");
-  verb->callback([arguments, generate = std::move(generate), &action] {
-    action = [arguments, generate] {
-      return RunGenerate(*arguments, generate);
-    };
-  });
+  verb->callback(
+      [arguments, prompts, prompt, generate = std::move(generate), &action] {
+        arguments->num_sources =
+            (prompts->count() > 0 ? 1 : 0) + (prompt->count() > 0 ? 1 : 0);
+        action = [arguments, generate] {
+          return RunGenerate(*arguments, generate);
+        };
+      });
 }
 
 }  // namespace varalign::cli

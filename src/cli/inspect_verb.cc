@@ -8,6 +8,8 @@
 #include "base/status_macros.h"
 #include "cli/data_verbs.h"
 #include "cli/inspect_rows.h"
+#include "cli/model_place.h"
+#include "cli/number_checks.h"
 #include "cli/prepare_encoder.h"
 
 namespace varalign::cli {
@@ -34,6 +36,7 @@ Marks ChooseMarks(const InspectArguments& arguments) {
 }
 
 absl::Status Inspect(const InspectArguments& arguments) {
+  RETURN_IF_ERROR(CheckModelDirectory("--model", arguments.model));
   ASSIGN_OR_RETURN(const ExampleEncoder encoder,
                    ExampleEncoder::Load(arguments.model));
   const bool directory = std::filesystem::is_directory(arguments.path);
@@ -71,7 +74,7 @@ void AddDataVerb(CLI::App& app, Action& action, base::ProgressScreen screen) {
                    "model directory, for its tokenizer and chat template")
       ->required();
   verb->add_option("--rows", arguments->rows, "how many (default 3)")
-      ->check(CLI::PositiveNumber);
+      ->check(AboveZero());
   verb->add_flag("--json", arguments->json, "print JSON lines");
   verb->add_flag("--plain", arguments->plain, "no colour");
   verb->callback([arguments, &action] {

@@ -13,8 +13,8 @@
 #include "cli/compute_exec.h"
 #include "cli/data_verbs.h"
 #include "cli/generate_verb.h"
-#include "cli/nearest_verb.h"
 #include "cli/outcome.h"
+#include "cli/parse_error.h"
 #include "cli/program_verbs.h"
 #include "cli/run_verbs.h"
 #include "cli/score_verb.h"
@@ -56,25 +56,6 @@ void AddVerbs(CLI::App& app, Action& action) {
                      "  varalign world make --out world\n");
 }
 
-int ReportParseError(const CLI::App& app, const CLI::ParseError& error) {
-  if (error.get_exit_code() == 0) return app.exit(error);  // --help
-  std::fprintf(
-      stderr, "varalign: %s%s\n", error.what(),
-      error.get_name() == "ExtrasError" || error.get_name() == "RequiredError"
-          ? "; see varalign --help"
-          : "");
-  return base::kExitUsage;
-}
-
-int ReportUnknownVerb(const CLI::App& app, const std::string& word) {
-  const std::string nearest = NearestVerb(app, word);
-  std::fprintf(
-      stderr, "varalign: unknown verb '%s'%s; see varalign --help\n",
-      base::StripControl(word).c_str(),
-      nearest.empty() ? "" : ("; did you mean '" + nearest + "'?").c_str());
-  return base::kExitUsage;
-}
-
 int Run(std::span<char*> argv) {
   base::InitLogging("varalign", base::LogLevel::kWarning);
   if (NeedsCompute(argv)) {
@@ -88,14 +69,7 @@ int Run(std::span<char*> argv) {
   app.set_version_flag("--version", base::kVersion);
   Action action;
   AddVerbs(app, action);
-  if (argv.size() > 1 && argv[1][0] != '-' && !HasVerb(app, argv[1])) {
-    return ReportUnknownVerb(app, argv[1]);
-  }
-  try {
-    app.parse(static_cast<int>(argv.size()), argv.data());
-  } catch (const CLI::ParseError& error) {
-    return ReportParseError(app, error);
-  }
+  if (const auto ended = ParseCommandLine(app, argv)) return *ended;
   return ReportOutcome(app, action());
 }
 

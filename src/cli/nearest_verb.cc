@@ -1,48 +1,49 @@
 #include "cli/nearest_verb.h"
 
 #include <algorithm>
-#include <numeric>
+#include <string_view>
 #include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "config/nearest.h"
 
 namespace varalign::cli {
 namespace {
 
-// Single-character edits between two words (Levenshtein), row by row.
-size_t EditDistance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row[b.size()];
+const CLI::App* VerbOf(const CLI::App& app, std::string_view word) {
+  const auto verbs = app.get_subcommands({});
+  const auto found = std::find_if(
+      verbs.begin(), verbs.end(),
+      [&](const CLI::App* verb) { return verb->get_name() == word; });
+  return found == verbs.end() ? nullptr : *found;
 }
 
 }  // namespace
 
-bool HasVerb(const CLI::App& app, std::string_view word) {
-  const auto verbs = app.get_subcommands({});
-  return std::any_of(verbs.begin(), verbs.end(), [&](const CLI::App* verb) {
-    return verb->get_name() == word;
-  });
-}
-
-std::string NearestVerb(const CLI::App& app, std::string_view word) {
-  std::string nearest;
-  size_t distance = std::max<size_t>(word.size() / 2, 1) + 1;
-  for (const CLI::App* verb : app.get_subcommands({})) {
-    const size_t d = EditDistance(verb->get_name(), word);
-    if (d < distance) {
-      distance = d;
-      nearest = verb->get_name();
+std::string UnknownVerb(const CLI::App& app, std::span<char* const> argv) {
+  const CLI::App* parent = &app;
+  std::string before;  // verbs that are known, each with a space behind it
+  for (size_t i = 1; i < argv.size(); ++i) {
+    const std::string_view word = argv[i];
+    if (word.starts_with("-") || parent->get_subcommands({}).empty()) return "";
+    const CLI::App* verb = VerbOf(*parent, word);
+    if (verb == nullptr) {
+      std::vector<std::string> known;
+      for (const CLI::App* one : parent->get_subcommands({})) {
+        known.push_back(before + one->get_name());
+      }
+      const std::string meant = before + std::string(word);
+      std::string hint = config::DidYouMean(meant, known);
+      if (hint.empty() && !before.empty()) {
+        hint = absl::StrCat("; there is ", absl::StrJoin(known, ", "));
+      }
+      return absl::StrCat("unknown verb '", meant, "'", hint);
     }
+    absl::StrAppend(&before, verb->get_name(), " ");
+    parent = verb;
   }
-  return nearest;
+  return "";
 }
 
 }  // namespace varalign::cli

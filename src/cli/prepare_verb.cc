@@ -12,6 +12,7 @@
 #include "base/stop_signal.h"
 #include "base/string_view.h"
 #include "cli/data_verbs.h"
+#include "cli/model_place.h"
 #include "cli/prepare.h"
 
 namespace varalign::cli {
@@ -63,6 +64,10 @@ absl::Status RunPrepare(const PrepareArguments& arguments) {
   absl::StatusOr<PrepareOptions> options = ReadOptions(arguments);
   if (!options.ok()) {
     return base::WithExitCode(options.status(), base::kExitUsage);
+  }
+  RETURN_IF_ERROR(CheckModelDirectory("--model", options->model));
+  if (options->reward.has_value()) {
+    RETURN_IF_ERROR(CheckModelDirectory("--reward", *options->reward));
   }
   base::CatchStopSignals(base::kAnyNumber);
   const absl::StatusOr<PrepareResult> result = Prepare(*options);

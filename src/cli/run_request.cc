@@ -10,6 +10,7 @@
 #include "base/exit_code.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "cli/model_place.h"
 #include "config/rules.h"
 #include "data/manifest.h"
 #include "data/reward_tokenizer.h"
@@ -33,7 +34,7 @@ absl::Status CheckModel(const std::string& key, const fs::path& directory) {
       absl::StrCat(key,
                    ": no Hugging Face model directory (config.json is "
                    "missing): ",
-                   directory.string()));
+                   directory.string(), NearbyModel(directory)));
 }
 
 absl::StatusOr<v1::DatasetManifest> CheckDataset(const std::string& key,

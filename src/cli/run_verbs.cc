@@ -16,6 +16,7 @@
 #include "base/status_macros.h"
 #include "cli/command_text.h"
 #include "cli/config_options.h"
+#include "cli/number_checks.h"
 #include "cli/run_follower.h"
 #include "cli/run_json.h"
 #include "cli/run_request.h"
@@ -267,7 +268,7 @@ void AddListVerb(CLI::App& app, Action& action) {
   AddCoordinator(*verb, arguments->coordinator);
   verb->add_option("--state", arguments->state, "only runs in this state");
   verb->add_option("--limit", arguments->limit, "runs to show (default 100)")
-      ->check(CLI::PositiveNumber);
+      ->check(AboveZero());
   verb->add_flag("--json", arguments->json, "print one JSON object");
   verb->callback([arguments, &action] {
     action = [arguments] { return List(*arguments); };

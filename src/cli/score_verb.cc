@@ -13,6 +13,7 @@
 #include "base/logging.h"
 #include "base/progress.h"
 #include "base/status_macros.h"
+#include "cli/model_place.h"
 #include "cli/score_output.h"
 #include "cli/score_remote.h"
 #include "cli/score_rows.h"
@@ -51,14 +52,18 @@ absl::Status Usage(std::string message) {
 
 absl::Status CheckArguments(const ScoreArguments& arguments) {
   const ScorerOptions& models = arguments.models;
-  if (!arguments.server.empty()) return absl::OkStatus();
-  if (models.policy.empty() && models.reward.empty()) {
+  const bool local = arguments.server.empty();
+  if (local && models.policy.empty() && models.reward.empty()) {
     return Usage("give --policy DIR, --reward DIR or --server HOST:PORT");
   }
-  if (models.per_token && models.policy.empty()) {
+  if (local && models.per_token && models.policy.empty()) {
     return Usage("--per-token needs --policy DIR");
   }
-  return absl::OkStatus();
+  if (!models.policy.empty()) {
+    RETURN_IF_ERROR(CheckModelDirectory("--policy", models.policy));
+  }
+  if (models.reward.empty()) return absl::OkStatus();
+  return CheckModelDirectory("--reward", models.reward);
 }
 
 absl::StatusOr<std::unique_ptr<RowScorer>> MakeScorer(

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/status_macros.h"
 #include "cli/data_verbs.h"
+#include "cli/model_place.h"
 #include "data/row_fields.h"
 #include "data/row_source.h"
 #include "text/tokenizer.h"
@@ -90,6 +91,7 @@ class LineEncoder {
 };
 
 absl::Status Tokenize(const TokenizeArguments& arguments) {
+  RETURN_IF_ERROR(CheckModelDirectory("--model", arguments.model));
   ASSIGN_OR_RETURN(const text::Tokenizer tokenizer,
                    text::Tokenizer::Load(arguments.model));
   std::optional<std::string> chat_template;

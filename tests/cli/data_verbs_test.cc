@@ -13,6 +13,7 @@
 namespace varalign::cli {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
 
@@ -87,6 +88,23 @@ TEST_F(DataVerbsTest, TokenizeHasItsFlags) {
             base::kExitOk);
   EXPECT_EQ(Lines()[0]["ids"], (std::vector<uint32_t>{'a', 'b'}));
   EXPECT_EQ(Lines()[1]["rendered"], "xTrue");
+}
+
+TEST_F(DataVerbsTest, ModelsThatAreNotThereAreNamed) {
+  const std::string in = directories_.Write("in.jsonl", "{}\n").string();
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"tokenize", "--in", in, "--model"},
+        std::vector<std::string>{"data", "inspect", in, "--model"},
+        std::vector<std::string>{"prepare", "--in", in, "--out", Path("data"),
+                                 "--model"},
+        std::vector<std::string>{"prepare", "--in", in, "--out", Path("data"),
+                                 "--model", model_, "--reward"}}) {
+    std::vector<std::string> all = words;
+    all.push_back("/no/such/model");
+    EXPECT_EQ(Run(all), base::kExitInputMissing) << words[0];
+    EXPECT_THAT(std::string(status_.message()),
+                AllOf(HasSubstr(words.back()), HasSubstr("/no/such/model")));
+  }
 }
 
 TEST_F(DataVerbsTest, TokenizeNamesTheBadLine) {

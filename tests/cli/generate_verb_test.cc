@@ -14,6 +14,7 @@
 namespace varalign::cli {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -111,9 +112,37 @@ TEST_F(GenerateVerbTest, AsksForOneSourceOfPrompts) {
   EXPECT_EQ(
       Run({"generate", "--model", model_, "--prompt", "a", "--prompts", "b"}),
       base::kExitUsage);
-  EXPECT_EQ(Run({"generate", "--model", model_, "--prompt", "a",
-                 "--temperature", "-1"}),
-            base::kExitUsage);
+}
+
+TEST_F(GenerateVerbTest, AnEmptyPromptIsNamedAsSuch) {
+  for (const char* option : {"--prompt", "--prompts"}) {
+    EXPECT_EQ(Run({"generate", "--model", model_, option, ""}),
+              base::kExitUsage);
+    EXPECT_THAT(std::string(status_.message()), HasSubstr("is empty"));
+  }
+}
+
+TEST_F(GenerateVerbTest, AModelThatIsNotThereIsAnInputThatIsMissing) {
+  EXPECT_EQ(Run({"generate", "--model", Path("nope"), "--prompt", "a"}),
+            base::kExitInputMissing);
+  EXPECT_THAT(std::string(status_.message()), HasSubstr(Path("nope")));
+}
+
+TEST_F(GenerateVerbTest, NumbersOutOfRangeAreToldInFewWords) {
+  const std::pair<const char*, const char*> kCases[] = {
+      {"--temperature", "-1"},
+      {"--temperature", "nan"},
+      {"--max-new-tokens", "0"},
+      {"--num-responses", "0"}};
+  for (const auto& [option, value] : kCases) {
+    EXPECT_EQ(
+        Run({"generate", "--model", model_, "--prompt", "a", option, value}),
+        base::kExitUsage);
+    EXPECT_THAT(
+        std::string(status_.message()),
+        AllOf(HasSubstr(option), HasSubstr("must be"), HasSubstr(value)));
+    EXPECT_LT(status_.message().size(), 80u);
+  }
 }
 
 TEST(SettledTest, LeavesOutAnUnfinishedCharacter) {

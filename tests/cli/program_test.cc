@@ -3,7 +3,6 @@
 
 #include "cli/completion.h"
 #include "cli/compute_exec.h"
-#include "cli/nearest_verb.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -22,14 +21,6 @@ class ProgramTest : public ::testing::Test {
   }
   CLI::App app_{"test", "varalign"};
 };
-
-TEST_F(ProgramTest, SuggestsTheNearestVerb) {
-  EXPECT_EQ(NearestVerb(app_, "trian"), "train");
-  EXPECT_EQ(NearestVerb(app_, "confg"), "config");
-  EXPECT_EQ(NearestVerb(app_, "zzzzzzzz"), "");
-  EXPECT_TRUE(HasVerb(app_, "train"));
-  EXPECT_FALSE(HasVerb(app_, "trian"));
-}
 
 TEST_F(ProgramTest, CompletionKnowsVerbsPartsAndFlags) {
   for (const char* shell : {"bash", "zsh"}) {

@@ -15,6 +15,7 @@
 namespace varalign::cli {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -75,6 +76,9 @@ class ScoreVerbTest : public ::testing::Test {
 
   ModelDirectories directories_;
   std::string model_ = directories_.Make("model").string();
+  // Without a tokenizer: it reads rows of ids.
+  std::string ids_only_ =
+      directories_.Write("ids_only/config.json", "{}").parent_path().string();
   std::string out_path_ = (directories_.root() / "out.jsonl").string();
   std::string out_, err_;
   absl::Status status_;
@@ -89,8 +93,8 @@ constexpr char kPair[] =
 
 TEST_F(ScoreVerbTest, ScoresRowsOfIdsInOrder) {
   const std::string in = directories_.Write("in.jsonl", kIds).string();
-  ASSERT_EQ(Run({"score", "--policy", "p", "--reward", "r", "--in", in, "--out",
-                 out_path_}),
+  ASSERT_EQ(Run({"score", "--policy", ids_only_, "--reward", ids_only_, "--in",
+                 in, "--out", out_path_}),
             0)
       << status_;
   const auto lines = OutFile();
@@ -104,9 +108,9 @@ TEST_F(ScoreVerbTest, ScoresRowsOfIdsInOrder) {
 
 TEST_F(ScoreVerbTest, WritesToStandardOutputAndPerToken) {
   const std::string in = directories_.Write("in.jsonl", kIds).string();
-  ASSERT_EQ(
-      Run({"score", "--policy", "p", "--per-token", "--in", in, "--out", "-"}),
-      0)
+  ASSERT_EQ(Run({"score", "--policy", ids_only_, "--per-token", "--in", in,
+                 "--out", "-"}),
+            0)
       << status_;
   const auto lines = JsonLines(out_);
   ASSERT_EQ(lines.size(), 2u);
@@ -155,13 +159,14 @@ TEST_F(ScoreVerbTest, ReportsRowsThatCannotBeScored) {
           .Write("in.jsonl", std::string(kIds) +
                                  "{\"prompt_ids\":[1],\"response_ids\":[]}\n")
           .string();
-  EXPECT_EQ(Run({"score", "--policy", "p", "--in", in, "--out", out_path_}),
-            base::kExitBadData);
+  EXPECT_EQ(
+      Run({"score", "--policy", ids_only_, "--in", in, "--out", out_path_}),
+      base::kExitBadData);
   EXPECT_THAT(err_, HasSubstr("line 3: response_ids must be a list"));
   EXPECT_FALSE(std::filesystem::exists(out_path_));
   EXPECT_EQ(models_loaded_, 0) << "decided before anything is scored";
-  EXPECT_EQ(Run({"score", "--policy", "p", "--max-bad-fraction", "0.5", "--in",
-                 in, "--out", out_path_}),
+  EXPECT_EQ(Run({"score", "--policy", ids_only_, "--max-bad-fraction", "0.5",
+                 "--in", in, "--out", out_path_}),
             0);
   EXPECT_THAT(err_, HasSubstr("1 of 3 rows cannot be scored"));
   EXPECT_EQ(OutFile().size(), 2u);
@@ -186,23 +191,35 @@ TEST_F(ScoreVerbTest, RowsThatAreTooLongAreLeftOutAndCountedApart) {
   EXPECT_EQ(OutFile().size(), 2u) << "the two responses of the first row";
 }
 
+TEST_F(ScoreVerbTest, ModelsThatAreNotThereAreNamed) {
+  const std::string ids = directories_.Write("ids.jsonl", kIds).string();
+  for (const char* option : {"--policy", "--reward"}) {
+    EXPECT_EQ(
+        Run({"score", option, "/no/such/model", "--in", ids, "--out", "-"}),
+        base::kExitInputMissing);
+    EXPECT_THAT(std::string(status_.message()),
+                AllOf(HasSubstr(option), HasSubstr("/no/such/model")));
+  }
+}
+
 TEST_F(ScoreVerbTest, SaysWhatIsMissing) {
   const std::string ids = directories_.Write("ids.jsonl", kIds).string();
   const std::string pairs = directories_.Write("pairs.jsonl", kPair).string();
   EXPECT_EQ(Run({"score", "--in", ids, "--out", "-"}), base::kExitUsage);
+  EXPECT_EQ(Run({"score", "--reward", ids_only_, "--per-token", "--in", ids,
+                 "--out", "-"}),
+            base::kExitUsage);
   EXPECT_EQ(
-      Run({"score", "--reward", "r", "--per-token", "--in", ids, "--out", "-"}),
-      base::kExitUsage);
-  EXPECT_EQ(Run({"score", "--reward", "r", "--in", "/no/such", "--out", "-"}),
-            base::kExitInputMissing);
-  EXPECT_EQ(Run({"score", "--reward", "r", "--in", pairs, "--out", "-"}),
+      Run({"score", "--reward", ids_only_, "--in", "/no/such", "--out", "-"}),
+      base::kExitInputMissing);
+  EXPECT_EQ(Run({"score", "--reward", ids_only_, "--in", pairs, "--out", "-"}),
             base::kExitBadData);
   EXPECT_THAT(std::string(status_.message()), HasSubstr("with a tokenizer"));
-  EXPECT_EQ(Run({"score", "--policy", "p", "--format", "groups", "--in", ids,
-                 "--out", "-"}),
+  EXPECT_EQ(Run({"score", "--policy", ids_only_, "--format", "groups", "--in",
+                 ids, "--out", "-"}),
             base::kExitBadData);
   const std::string none = directories_.Write("none.jsonl", "\n").string();
-  EXPECT_EQ(Run({"score", "--policy", "p", "--in", none, "--out", "-"}),
+  EXPECT_EQ(Run({"score", "--policy", ids_only_, "--in", none, "--out", "-"}),
             base::kExitBadData);
   EXPECT_EQ(Run({"score", "--server", "nonsense", "--in", ids, "--out", "-"}),
             base::kExitUsage);

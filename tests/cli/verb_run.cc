@@ -16,7 +16,8 @@ VerbRun RunVerb(const std::function<void(CLI::App&, Action&)>& add,
   VerbRun run;
   try {
     app.parse(words);
-  } catch (const CLI::ParseError&) {
+  } catch (const CLI::ParseError& error) {
+    run.status = absl::InvalidArgumentError(error.what());
     run.code = base::kExitUsage;
     return run;
   }

@@ -15,9 +15,9 @@ namespace varalign::cli {
 
 struct VerbRun {
   base::ExitCode code = base::kExitOk;  // kExitUsage: the words do not parse
-  absl::Status status;
-  std::string out;  // standard output
-  std::string err;  // standard error
+  absl::Status status;  // with what the parser says, where it does not
+  std::string out;      // standard output
+  std::string err;      // standard error
 };
 
 // `add` adds the verbs; `words` is the command line after "varalign".
