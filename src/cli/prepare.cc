@@ -15,6 +15,7 @@
 #include "cli/prepare_encoder.h"
 #include "cli/prepare_rejects.h"
 #include "cli/prepare_row.h"
+#include "cli/row_lengths.h"
 #include "data/dataset.h"
 #include "data/manifest.h"
 #include "data/row_source.h"
@@ -121,8 +122,10 @@ class Preparation {
         progress_("tokenise", "bytes", TotalBytes(options.inputs),
                   options.progress),
         format_(options.format) {
+    result_.max_length = encoders[0].max_length();
     for (const ExampleEncoder& encoder : encoders) {
       encoders_.push_back(&encoder);
+      result_.max_length = std::min(result_.max_length, encoder.max_length());
     }
   }
 
@@ -140,7 +143,7 @@ class Preparation {
     }
   }
 
-  // The counts, once the share of rejected rows has been looked at.
+  // The counts, once the shares of what is left out have been looked at.
   absl::StatusOr<PrepareResult> Finish() {
     RETURN_IF_ERROR(rejected_.Commit());
     RETURN_IF_ERROR(CheckRejected());
@@ -260,6 +263,10 @@ class Preparation {
           " of the rows rejected: ", result_.num_rejected, " of ",
           result_.num_rows, ", the first at ", first_reason_));
     }
+    RETURN_IF_ERROR(CheckLengths({.num_rows = result_.num_rows,
+                                  .num_too_long = result_.num_too_long,
+                                  .limit = result_.max_length},
+                                 options_.max_bad_fraction));
     if (result_.num_rejected + result_.num_too_long == result_.num_rows) {
       return absl::InvalidArgumentError(
           absl::StrCat("no row can be used: ", result_.num_rejected,

@@ -28,7 +28,8 @@ struct PrepareOptions {
   data::RowColumns columns;
   // Tokens of a prompt with a response; none: what the models are made for.
   std::optional<uint32_t> max_length;
-  // Share of rejected rows, in [0, 1], above which there is no data set.
+  // Share of rejected rows, in [0, 1], above which there is no data set; rows
+  // that are too long: see row_lengths.h.
   double max_bad_fraction = 0.01;
   // What to do with a response that would be encoded otherwise if prompt and
   // response were one text.
@@ -50,6 +51,7 @@ struct PrepareResult {
   uint64_t num_responses = 0;
   uint64_t num_rejected = 0;           // rows that are not valid
   uint64_t num_too_long = 0;           // rows set aside for their length alone
+  uint64_t max_length = 0;             // tokens, of a prompt with a response
   uint64_t num_dropped_responses = 0;  // of groups that were kept
   uint64_t num_truncated = 0;          // prompts cut from the left at a turn
   uint64_t num_unstable = 0;           // responses, see Boundary
@@ -62,8 +64,9 @@ struct PrepareResult {
 // The data set appears at `out` whole, or not at all.
 //
 //   NotFound         a file or a model is missing
-//   InvalidArgument  no row could be used, too many rows are rejected (they
-//                    are then at OUT.rejected.jsonl), or a model's files
+//   InvalidArgument  no row could be used, too many rows are rejected or too
+//                    long (they are then at OUT.rejected.jsonl), or a model's
+//                    files
 //   DataLoss         a compressed input is damaged
 //   AlreadyExists    `out` holds something
 //   Cancelled        `stop` said so

@@ -14,6 +14,7 @@
 #include "cli/data_verbs.h"
 #include "cli/model_place.h"
 #include "cli/prepare.h"
+#include "cli/row_lengths.h"
 
 namespace varalign::cli {
 namespace {
@@ -60,6 +61,20 @@ absl::StatusOr<PrepareOptions> ReadOptions(const PrepareArguments& arguments) {
   return options;
 }
 
+// Where more rows are missing than could have been bad: --quiet is not for
+// this.
+void WarnOfLengths(const PrepareResult& result, double max_bad_fraction) {
+  if (static_cast<double>(result.num_too_long) <=
+      max_bad_fraction * static_cast<double>(result.num_rows)) {
+    return;
+  }
+  std::fprintf(stderr, "warning: %s\n",
+               TooLongText({.num_rows = result.num_rows,
+                            .num_too_long = result.num_too_long,
+                            .limit = result.max_length})
+                   .c_str());
+}
+
 absl::Status RunPrepare(const PrepareArguments& arguments) {
   absl::StatusOr<PrepareOptions> options = ReadOptions(arguments);
   if (!options.ok()) {
@@ -82,6 +97,7 @@ absl::Status RunPrepare(const PrepareArguments& arguments) {
       std::fprintf(stderr, "\n%s", row.c_str());
     }
   }
+  WarnOfLengths(*result, arguments.max_bad_fraction);
   if (arguments.json) {
     std::printf("%s\n", base::DumpJson(PrepareJson(*result)).c_str());
   }
@@ -112,7 +128,8 @@ void AddPrepareVerb(CLI::App& app, Action& action,
   verb->add_option("--max-length", arguments->max_length,
                    "most tokens of prompt and response (default: the model's)");
   verb->add_option("--max-bad-fraction", arguments->max_bad_fraction,
-                   "most rejected rows, as a share (default 0.01)")
+                   "most rejected rows, as a share (default 0.01); rows that "
+                   "are too long count above one half")
       ->check(CLI::Range(0.0, 1.0));
   verb->add_flag("--strict", arguments->strict,
                  "reject rows whose ids change where prompt and response meet");

@@ -1,5 +1,6 @@
 #include "cli/score_rows.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -118,6 +119,14 @@ absl::StatusOr<ScoreRows> ScoreRows::Open(const fs::path& path,
                                           const RowEncoders& encoders) {
   ASSIGN_OR_RETURN(data::RowSource source, data::RowSource::Open(path));
   return ScoreRows(std::move(source), encoders);
+}
+
+uint64_t ScoreRows::max_length() const {
+  uint64_t limit = UINT64_MAX;
+  for (const ExampleEncoder* encoder : encoders_.views()) {
+    limit = std::min(limit, encoder->max_length());
+  }
+  return limit;
 }
 
 absl::StatusOr<std::vector<ScoreExample>> ScoreRows::Next(size_t max_tokens) {

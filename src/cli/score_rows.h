@@ -48,6 +48,8 @@ class ScoreRows {
 
   uint64_t num_rows() const { return num_rows_; }
   uint64_t num_bytes() const { return source_.num_taken(); }
+  // Most tokens of a prompt with a response.
+  uint64_t max_length() const;
   const std::vector<RejectedRow>& rejected() const { return rejected_; }
   const std::vector<RejectedRow>& too_long() const { return too_long_; }
 

@@ -14,6 +14,7 @@
 #include "base/progress.h"
 #include "base/status_macros.h"
 #include "cli/model_place.h"
+#include "cli/row_lengths.h"
 #include "cli/score_output.h"
 #include "cli/score_remote.h"
 #include "cli/score_rows.h"
@@ -117,13 +118,13 @@ void ShowFirst(const std::vector<RejectedRow>& rows, const std::string& in) {
 
 absl::Status CheckRejected(const ScoreRows& rows,
                            const ScoreArguments& arguments) {
-  if (!rows.too_long().empty()) {
-    ShowFirst(rows.too_long(), arguments.in);
-    std::fprintf(stderr,
-                 "%zu of %llu rows are too long; they have no line in the "
-                 "output\n",
-                 rows.too_long().size(),
-                 static_cast<unsigned long long>(rows.num_rows()));
+  const RowLengths lengths{.num_rows = rows.num_rows(),
+                           .num_too_long = rows.too_long().size(),
+                           .limit = rows.max_length()};
+  ShowFirst(rows.too_long(), arguments.in);
+  RETURN_IF_ERROR(CheckLengths(lengths, arguments.max_bad_fraction));
+  if (lengths.num_too_long > 0) {
+    std::fprintf(stderr, "warning: %s\n", TooLongText(lengths).c_str());
   }
   const std::vector<RejectedRow>& rejected = rows.rejected();
   if (rejected.empty()) return absl::OkStatus();
@@ -238,7 +239,8 @@ void AddScoreVerb(CLI::App& app, Action& action, base::ProgressScreen screen,
                    "rows (default), or groups: what weights and prepare read")
       ->check(CLI::IsMember({"rows", "groups"}));
   verb->add_option("--max-bad-fraction", arguments->max_bad_fraction,
-                   "most rows that cannot be scored, as a share (default 0.01)")
+                   "most rejected rows, as a share (default 0.01); rows that "
+                   "are too long count above one half")
       ->check(CLI::Range(0.0, 1.0));
   verb->add_flag("--per-token", arguments->models.per_token,
                  "add the log-probability of every response token");

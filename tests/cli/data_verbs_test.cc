@@ -29,6 +29,7 @@ class DataVerbsTest : public ::testing::Test {
         },
         std::move(words));
     out_ = run.out;
+    err_ = run.err;
     status_ = run.status;
     return run.code;
   }
@@ -42,7 +43,7 @@ class DataVerbsTest : public ::testing::Test {
       directories_.Make("model", {.chat_template = kAngleTemplate}).string();
   // What standard output is taken for.
   base::ProgressScreen screen_ = base::ProgressScreen::kLog;
-  std::string out_;
+  std::string out_, err_;
   absl::Status status_;
 };
 
@@ -148,6 +149,25 @@ TEST_F(DataVerbsTest, PreparesAndInspectsTheSameRows) {
       Run({"data", "inspect", Path("in.jsonl"), "--model", model_, "--json"}),
       base::kExitOk);
   EXPECT_EQ(out_, of_data_set);
+}
+
+TEST_F(DataVerbsTest, RowsThatAreTooLongAreTheTalkOfQuietRunsToo) {
+  const std::string pair =
+      "{\"prompt\":\"q\",\"chosen\":\"a\",\"rejected\":\"b\"}\n";
+  const std::string lengthy = "{\"prompt\":\"q\",\"chosen\":\"" +
+                              std::string(600, 'x') +
+                              "\",\"rejected\":\"b\"}\n";
+  directories_.Write("in.jsonl", pair + lengthy);
+  ASSERT_EQ(Run({"prepare", "--model", model_, "--in", Path("in.jsonl"),
+                 "--out", Path("data"), "--quiet"}),
+            base::kExitOk)
+      << status_;
+  EXPECT_THAT(err_, HasSubstr("warning: 1 of 2 rows (50 %) are too long"));
+  ASSERT_EQ(
+      Run({"prepare", "--model", model_, "--in", Path("in.jsonl"), "--out",
+           Path("again"), "--quiet", "--max-bad-fraction", "0.5"}),
+      base::kExitOk);
+  EXPECT_EQ(err_, "");
 }
 
 TEST_F(DataVerbsTest, InspectMarksTheLossAndStripsEscapes) {

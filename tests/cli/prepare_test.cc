@@ -165,7 +165,21 @@ TEST_F(PrepareTest, LongRowsAreSetAsideWithoutBeingBad) {
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->num_rejected, 0u);
   EXPECT_EQ(result->num_too_long, 1u);
+  EXPECT_EQ(result->max_length, 512u);
   EXPECT_EQ(Rejected(*result->rejected_file).size(), 1u);
+}
+
+TEST_F(PrepareTest, MoreLongRowsThanOthersMakeNoDataSet) {
+  const std::string lengthy(600, 'x');
+  Input(Pair("hi", "yes", "no") + Pair("hi", "yes", lengthy) +
+        Pair("hi", "no", lengthy));
+  const absl::Status status = Prepare(options_).status();
+  EXPECT_EQ(base::ExitCodeFor(status), base::kExitBadData);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("2 of 3 rows (67 %) are too long for 512 tokens"));
+  EXPECT_THAT(Left(), ElementsAre("data.rejected.jsonl"));
+  options_.max_bad_fraction = 0.67;
+  EXPECT_TRUE(Prepare(options_).ok());
 }
 
 TEST_F(PrepareTest, StoppedWorkLeavesNothingBehind) {

@@ -187,7 +187,9 @@ TEST_F(ScoreVerbTest, RowsThatAreTooLongAreLeftOutAndCountedApart) {
   ASSERT_EQ(Run({"score", "--reward", small, "--in", in, "--out", out_path_}),
             0)
       << status_;
-  EXPECT_THAT(err_, HasSubstr("1 of 2 rows are too long"));
+  EXPECT_THAT(
+      err_,
+      HasSubstr("warning: 1 of 2 rows (50 %) are too long for 16 tokens"));
   EXPECT_EQ(OutFile().size(), 2u) << "the two responses of the first row";
 }
 
