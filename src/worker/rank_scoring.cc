@@ -16,6 +16,9 @@
 namespace varalign::worker {
 namespace {
 
+// Whatever train.max_steps is: lambda is in units of their spread, or they are
+// to be in the server's store.
+constexpr char kScoringAll[] = "scoring the whole data set";
 // Of a message, for what stands around the rows.
 constexpr uint64_t kSpareBytes = 4096;
 
@@ -72,7 +75,7 @@ absl::StatusOr<v1::Constants> RankScoring::ComputeConstants() {
       CheckZSetsFit(data.dataset, data.plan, rank_.rule,
                     {.max_bytes = rpc::kScoreMessageBytes - kSpareBytes,
                      .max_pairs = server.max_pairs()}));
-  rank_.heartbeat.SetActivity("scoring");
+  rank_.heartbeat.SetActivity(kScoringAll);
   v1::Outputs outputs;
   outputs.set_reward(objective::NeedsRewards(rank_.rule));
   outputs.set_logprob_sum(data.score_source == ScoreSource::kBefore &&
@@ -81,7 +84,7 @@ absl::StatusOr<v1::Constants> RankScoring::ComputeConstants() {
                    MakeScorer(std::move(outputs), server.fingerprint()));
   return ConstantsFromServer(data.dataset, rank_.rule, data.score_source,
                              *scorer, [this](uint64_t done, uint64_t total) {
-                               rank_.heartbeat.SetProgress("scoring", done,
+                               rank_.heartbeat.SetProgress(kScoringAll, done,
                                                            total);
                              });
 }
