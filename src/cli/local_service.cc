@@ -117,9 +117,9 @@ absl::StatusOr<std::string> LocalService::AwaitAddress(
     }
     absl::SleepFor(kPollInterval);
   }
-  return absl::UnavailableError(
-      absl::StrCat("the ", name, " did not start in time; see ",
-                   (options_.directory / (name + ".log")).string()));
+  return absl::UnavailableError(absl::StrCat(
+      "the ", name, " did not start in time; its last lines:\n",
+      base::TailOfFile(options_.directory / (name + ".log"), kLogTailBytes)));
 }
 
 absl::Status LocalService::Explain(Program& program,

@@ -13,8 +13,10 @@
 #include "base/json.h"
 #include "base/logging.h"
 #include "base/progress_line.h"
+#include "cli/run_service_client.h"
 #include "cli/run_text.h"
 #include "rpc/event_json.h"
+#include "rpc/proto_time.h"
 
 namespace varalign::cli {
 namespace {
@@ -39,12 +41,18 @@ Output OutputOn(base::ProgressScreen standard_error) {
                                                            : Output::kPlain;
 }
 
-RunFollower::RunFollower(std::string name, uint64_t total_steps, Output output,
-                         const base::Clock& clock)
-    : name_(std::move(name)),
-      total_steps_(total_steps),
+RunFollower::RunFollower(const v1::Run& run, Output output,
+                         const base::Clock& clock, absl::Time live_from)
+    : name_(run.name()),
+      total_steps_(run.total_steps()),
+      objective_(run.config().objective()),
       output_(output),
-      clock_(clock) {}
+      clock_(clock),
+      live_from_(live_from) {
+  if (run.evaluations_size() == 0) return;
+  first_evaluation_ = run.evaluations(0);
+  evaluation_ = run.evaluations(run.evaluations_size() - 1);
+}
 
 RunFollower::~RunFollower() { std::fflush(stderr); }
 
@@ -57,13 +65,18 @@ void RunFollower::Show(const v1::RunEvent& event) {
       std::fflush(stdout);
       return;
     case Output::kPlain:
-      ShowPlain(event);
+      if (!IsHistory(event)) ShowPlain(event);
       return;
     case Output::kTerminal:
+      if (IsHistory(event)) return;
       Remember(event);
       Redraw();
       return;
   }
+}
+
+bool RunFollower::IsHistory(const v1::RunEvent& event) const {
+  return event.has_time() && rpc::FromProto(event.time()) < live_from_;
 }
 
 std::string RunFollower::ProgressText(const v1::ProgressEvent& progress) {
@@ -92,29 +105,43 @@ std::string RunFollower::ProgressText(const v1::ProgressEvent& progress) {
 void RunFollower::ShowCounted(const v1::ProgressEvent& progress) {
   const bool is_last = progress.done() == progress.total();
   const std::string text = ProgressText(progress);
-  if (!IsDue(kPlainInterval) && !is_last) return;
-  last_line_ = clock_.MonotonicNow();
+  if (!IsDue(last_count_line_, kPlainInterval) && !is_last) return;
+  last_count_line_ = clock_.MonotonicNow();
   std::fprintf(stderr, "%s\n", text.c_str());
+}
+
+// One at once, then one every ten seconds, and the last one; whatever else is
+// told between them.
+void RunFollower::ShowStep(const v1::RunEvent& event) {
+  if (!IsDue(last_step_line_, kPlainInterval) &&
+      !IsFinalStep(event.step(), total_steps_)) {
+    untold_step_ = event;
+    return;
+  }
+  untold_step_.reset();
+  last_step_line_ = clock_.MonotonicNow();
+  std::fprintf(stderr, "%s\n", EventLine(event, objective_).c_str());
 }
 
 void RunFollower::ShowPlain(const v1::RunEvent& event) {
   if (event.progress().total() > 0) return ShowCounted(event.progress());
-  const bool is_step = event.has_step();
   if (!event.has_progress()) last_progress_.clear();
-  if (is_step && !IsDue(kPlainInterval) &&
-      !IsFinalStep(event.step(), total_steps_)) {
-    return;
+  if (event.has_step()) return ShowStep(event);
+  // A run may end before its last step.
+  if (untold_step_ && event.has_state() && HasEnded(event.state().to())) {
+    last_step_line_.reset();
+    ShowStep(v1::RunEvent(*untold_step_));
   }
-  const std::string line = EventLine(event);
+  const std::string line = EventLine(event, objective_);
   if (line.empty()) return;
   if (event.has_progress() && line == last_progress_) return;
   if (event.has_progress()) last_progress_ = line;
-  if (is_step) last_line_ = clock_.MonotonicNow();
   std::fprintf(stderr, "%s\n", line.c_str());
 }
 
-bool RunFollower::IsDue(absl::Duration interval) const {
-  return !last_line_ || clock_.MonotonicNow() - *last_line_ >= interval;
+bool RunFollower::IsDue(const std::optional<absl::Duration>& last,
+                        absl::Duration interval) const {
+  return !last || clock_.MonotonicNow() - *last >= interval;
 }
 
 void RunFollower::Remember(const v1::RunEvent& event) {
@@ -135,20 +162,31 @@ void RunFollower::Remember(const v1::RunEvent& event) {
     state_ = event.state();
     progress_.clear();
   }
-  last_event_ = EventLine(event);
+  if (event.has_evaluation()) {
+    if (!first_evaluation_) first_evaluation_ = event.evaluation();
+    evaluation_ = event.evaluation();
+  }
+  last_event_ = EventLine(event, objective_);
   // What people want to scroll back to stays above the redrawn lines.
   EraseDrawn();
   std::fprintf(stderr, "%s\n", last_event_.c_str());
-  last_line_.reset();
+  last_drawn_.reset();
 }
 
-std::string RunFollower::StatusLines() const {
+std::string RunFollower::RewardText() const {
+  if (!evaluation_) return "";
   std::string text =
-      absl::StrCat("run ", name_, "  ", v1::RunState_Name(state_.to()));
-  if (!progress_.empty()) absl::StrAppend(&text, "  ", progress_);
-  if (!first_step_at_) return absl::StrCat(text, "\n");
+      absl::StrFormat("  held-out reward %.4f", evaluation_->expected_reward());
+  if (first_evaluation_->step() != evaluation_->step()) {
+    absl::StrAppendFormat(&text, " (at first %.4f)",
+                          first_evaluation_->expected_reward());
+  }
+  return text;
+}
+
+std::string RunFollower::StepText() const {
   const uint64_t done = step_.step() + 1;
-  absl::StrAppendFormat(&text, "  step %d/%d", done, total_steps_);
+  std::string text = absl::StrFormat("  step %d/%d", done, total_steps_);
   if (total_steps_ > 0) {
     absl::StrAppendFormat(&text, " (%d %%)", 100 * done / total_steps_);
   }
@@ -160,10 +198,19 @@ std::string RunFollower::StatusLines() const {
         &text, "  ETA ",
         DurationText(each * static_cast<int64_t>(total_steps_ - done)));
   }
+  return text;
+}
+
+std::string RunFollower::StatusLines() const {
+  std::string text =
+      absl::StrCat("run ", name_, "  ", v1::RunState_Name(state_.to()));
+  if (!progress_.empty()) absl::StrAppend(&text, "  ", progress_);
+  if (first_step_at_) absl::StrAppend(&text, StepText());
+  absl::StrAppend(&text, RewardText(), "\n");
+  if (!first_step_at_) return text;
   absl::StrAppendFormat(
-      &text,
-      "\nloss %.4f  grad %.3g  lr %.3g   weights: ess %.2f  max %.2f   %s\n",
-      step_.loss(), step_.grad_norm(), step_.learning_rate(),
+      &text, "%s  grad %.3g  lr %.3g   weights: ess %.2f  max %.2f   %s\n",
+      LossText(step_, objective_), step_.grad_norm(), step_.learning_rate(),
       step_.weights().ess_ratio(), step_.weights().max(), TokenRateText(step_));
   return text;
 }
@@ -175,8 +222,11 @@ void RunFollower::EraseDrawn() {
 }
 
 void RunFollower::Redraw() {
-  if (!IsDue(kRedrawInterval) && !IsFinalStep(step_, total_steps_)) return;
-  last_line_ = clock_.MonotonicNow();
+  if (!IsDue(last_drawn_, kRedrawInterval) &&
+      !IsFinalStep(step_, total_steps_)) {
+    return;
+  }
+  last_drawn_ = clock_.MonotonicNow();
   EraseDrawn();
   const std::string text = ClipLines(StatusLines(), ScreenColumns());
   for (const char c : text) drawn_lines_ += c == '\n' ? 1 : 0;

@@ -9,15 +9,17 @@
 #include "base/exit_code.h"
 #include "base/logging.h"
 #include "base/utf8.h"
+#include "cli/run_advice.h"
 #include "rpc/proto_time.h"
 
 namespace varalign::cli {
 namespace {
 
-std::string StepLine(const v1::StepReport& step) {
+std::string StepLine(const v1::StepReport& step,
+                     const v1::Objective& objective) {
   std::string line = absl::StrFormat(
-      "step %d  loss %.4f  grad %.3g  lr %.3g  ess %.3f  %s", step.step() + 1,
-      step.loss(), step.grad_norm(), step.learning_rate(),
+      "step %d  %s  grad %.3g  lr %.3g  ess %.3f  %s", step.step() + 1,
+      LossText(step, objective), step.grad_norm(), step.learning_rate(),
       step.weights().ess_ratio(), TokenRateText(step));
   if (step.skipped()) absl::StrAppend(&line, "  SKIPPED: gradient not finite");
   return line;
@@ -98,6 +100,21 @@ std::string NextSteps(const v1::Run& run, const NextCommands& next) {
 
 }  // namespace
 
+std::string LossText(const v1::StepReport& step,
+                     const v1::Objective& objective) {
+  using O = v1::Objective;
+  std::string text = absl::StrFormat("loss %.4f", step.loss());
+  if (objective.loss_reduction() != O::LOSS_REDUCTION_SEQUENCE_SUM) {
+    return absl::StrCat(text, " a token");
+  }
+  const double length = step.weights().response_length();
+  const bool is_mean = objective.train_on() == O::TRAIN_ON_ALL &&
+                       objective.convention() == O::CONVENTION_MEAN;
+  if (!is_mean || length <= 0) return absl::StrCat(text, " a response");
+  absl::StrAppendFormat(&text, " (%.4f a token)", step.loss() / length);
+  return text;
+}
+
 std::string TokenRateText(const v1::StepReport& step) {
   std::string text = absl::StrFormat("tokens/s %.0f", step.tokens_per_second());
   if (step.computed_tokens() > 0 && step.tokens() > step.computed_tokens()) {
@@ -142,12 +159,13 @@ std::string SlotLine(const v1::SlotStatus& slot) {
   return base::StripControl(line);
 }
 
-std::string EventLine(const v1::RunEvent& event) {
+std::string EventLine(const v1::RunEvent& event,
+                      const v1::Objective& objective) {
   switch (event.event_case()) {
     case v1::RunEvent::kState:
       return StateLine(event.state());
     case v1::RunEvent::kStep:
-      return StepLine(event.step());
+      return StepLine(event.step(), objective);
     case v1::RunEvent::kCheckpoint:
       return absl::StrCat("checkpoint at step ", event.checkpoint().step(),
                           ": ", event.checkpoint().path());
@@ -190,6 +208,9 @@ std::string RunSummary(const v1::Run& run, const NextCommands& next) {
     absl::StrAppend(&text, "\n  ", base::StripControl(run.reason()));
   }
   absl::StrAppend(&text, "\n", EvaluationTable(run));
+  if (const std::string advice = AdviceOnReward(run); !advice.empty()) {
+    absl::StrAppend(&text, "  ", advice, "\n");
+  }
   if (run.has_last_step()) {
     const v1::StepReport& step = run.last_step();
     absl::StrAppendFormat(

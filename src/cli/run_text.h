@@ -17,9 +17,17 @@ std::string RunLine(const v1::Run& run);
 // "worker node1-7 on node1: rank 0 of r-3f2a, http://127.0.0.1:9901/metrics".
 std::string SlotLine(const v1::SlotStatus& slot);
 
+// "loss 231.4000 (2.3140 a token)". The loss of a step adds up the tokens of a
+// response, so that it is a large number where all is well: its mean over the
+// tokens is told beside it where every row has a loss, else what it is of.
+// `objective` resolved.
+std::string LossText(const v1::StepReport& step,
+                     const v1::Objective& objective);
+
 // One line for an event; empty for those that only move a bar. A progress event
 // that counts nothing is one that tells what is waited for.
-std::string EventLine(const v1::RunEvent& event);
+std::string EventLine(const v1::RunEvent& event,
+                      const v1::Objective& objective);
 
 // Commands that may follow a run; empty: none to be named.
 struct NextCommands {

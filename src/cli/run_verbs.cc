@@ -96,6 +96,17 @@ absl::StatusOr<v1::SubmitRunRequest> MakeSubmitRequest(
   return request;
 }
 
+// Once, where a run would wait for a reason that nobody sees.
+void TellOfNoWorkers(const RunServiceClient& client,
+                     const std::string& coordinator) {
+  const absl::StatusOr<v1::ListRunsResponse> list = client.List({}, 1);
+  if (!list.ok() || list->slots_size() > 0) return;
+  std::fprintf(stderr,
+               "no workers are registered: the run waits for them, start "
+               "varalign-worker --coordinator %s\n",
+               coordinator.c_str());
+}
+
 absl::Status Submit(const SubmitArguments& arguments) {
   ASSIGN_OR_RETURN(const v1::SubmitRunRequest request,
                    MakeSubmitRequest(arguments));
@@ -112,6 +123,7 @@ absl::Status Submit(const SubmitArguments& arguments) {
   }
   ASSIGN_OR_RETURN(const v1::Run run, client.Submit(request));
   PrintSubmitted(run, arguments);
+  if (!HasEnded(run.state())) TellOfNoWorkers(client, arguments.coordinator);
   return absl::OkStatus();
 }
 
@@ -126,11 +138,13 @@ absl::Status Watch(const RunArguments& arguments) {
   ASSIGN_OR_RETURN(const RunServiceClient client,
                    RunServiceClient::Create(arguments.coordinator));
   ASSIGN_OR_RETURN(const v1::Run run, client.Get(arguments.run_id));
+  if (run.state() == v1::QUEUED) {
+    TellOfNoWorkers(client, arguments.coordinator);
+  }
   {
     const base::SystemClock clock;
     RunFollower follower(
-        run.name(), run.total_steps(),
-        arguments.json ? Output::kJsonLines : OutputOn(arguments.screen),
+        run, arguments.json ? Output::kJsonLines : OutputOn(arguments.screen),
         clock);
     const absl::Notification never;
     RETURN_IF_ERROR(
@@ -151,6 +165,12 @@ absl::Status Watch(const RunArguments& arguments) {
 absl::Status Cancel(const RunArguments& arguments) {
   ASSIGN_OR_RETURN(const RunServiceClient client,
                    RunServiceClient::Create(arguments.coordinator));
+  ASSIGN_OR_RETURN(const v1::Run before, client.Get(arguments.run_id));
+  if (HasEnded(before.state())) {
+    std::fputs("nothing to cancel: the run has ended\n", stderr);
+    PrintRun(before, arguments.json);
+    return absl::OkStatus();
+  }
   ASSIGN_OR_RETURN(const v1::Run run, client.Cancel(arguments.run_id));
   PrintRun(run, arguments.json);
   return absl::OkStatus();
@@ -200,6 +220,9 @@ void PrintList(const v1::ListRunsResponse& list, uint32_t limit) {
     std::printf("%s\n", SlotLine(slot).c_str());
   }
   if (list.runs_size() == 0) std::fputs("no runs\n", stderr);
+  if (list.slots_size() == 0) {
+    std::fputs("no workers are registered\n", stderr);
+  }
   if (!list.next_page_token().empty()) {
     std::fprintf(stderr, "there are older runs: --limit shows more than %u\n",
                  limit);
@@ -279,8 +302,8 @@ void AddCancelVerb(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<RunArguments>();
   CLI::App* verb = app.add_subcommand(
       "cancel",
-      "Stop a run within seconds, at a step boundary and after a checkpoint."
-      "\n\n"
+      "Stop a run within seconds, at a step boundary and after a checkpoint.\n"
+      "One that has ended stays as it is, which is no error.\n\n"
       "  varalign cancel r-3f2a --coordinator node1:7700\n");
   verb->add_option("run", arguments->run_id, "id of the run")->required();
   AddCoordinator(*verb, arguments->coordinator);

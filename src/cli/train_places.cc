@@ -3,6 +3,7 @@
 #include <system_error>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/exit_code.h"
@@ -15,6 +16,25 @@
 namespace varalign::cli {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+// How to train for longer, where that is what `differences` are about.
+std::string MoreSteps(const Places& places,
+                      const std::vector<std::string>& differences) {
+  for (const std::string& difference : differences) {
+    if (absl::StartsWith(difference, "train.max_steps is ") ||
+        absl::StartsWith(difference, "train.epochs is ")) {
+      return absl::StrCat(
+          "\nmore steps are a new run; one that starts from this one's model, "
+          "which is then its reference too: --set model.path=",
+          PathText(places.run / "model"), " --out OTHER");
+    }
+  }
+  return "";
+}
+
+}  // namespace
 
 absl::StatusOr<Places> ChoosePlaces(const fs::path& wanted,
                                     const std::string& name,
@@ -53,6 +73,11 @@ void ClearService(const fs::path& service) {
   }
 }
 
+UnusedService::~UnusedService() {
+  std::error_code ignored;
+  if (!service_.empty()) fs::remove_all(service_, ignored);
+}
+
 absl::Status KeepConfig(const Places& places, v1::RunConfig& config) {
   const fs::path file = places.run / "config.yaml";
   ASSIGN_OR_RETURN(const config::LoadedConfig kept,
@@ -68,7 +93,7 @@ absl::Status KeepConfig(const Places& places, v1::RunConfig& config) {
           "a resumed run keeps its configuration, ", PathText(file),
           "; give the same one, or train with the other one into another "
           "--out:\n  ",
-          absl::StrJoin(differences, "\n  "))),
+          absl::StrJoin(differences, "\n  "), MoreSteps(places, differences))),
       base::kExitBadConfig);
 }
 

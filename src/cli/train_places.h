@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -31,6 +32,20 @@ absl::StatusOr<Places> ChoosePlaces(const std::filesystem::path& wanted,
 // Removes what a service of before has left behind, all but the lock that is
 // held.
 void ClearService(const std::filesystem::path& service);
+
+// Removes the directory of a service, its logs with it, unless a run has come
+// of it: a start that failed leaves nothing. Made with the service's lock held.
+class UnusedService {
+ public:
+  explicit UnusedService(std::filesystem::path service)
+      : service_(std::move(service)) {}
+  UnusedService(const UnusedService&) = delete;
+  ~UnusedService();
+  void Keep() { service_.clear(); }
+
+ private:
+  std::filesystem::path service_;  // empty: it is kept
+};
 
 // A resumed run keeps its configuration: `config` is the one that it was
 // submitted with. Where neither the file nor --workers counts the workers, its

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/status_macros.h"
@@ -121,13 +122,15 @@ void PrintAddresses(const LocalService& service) {
 
 // Follows the run on a thread of its own, while this one looks after the
 // processes (they die with the thread that spawned them) and after Ctrl-C.
+// Events from before `live_from` are not shown.
 absl::Status FollowToEnd(const RunServiceClient& client, const v1::Run& run,
-                         Output output, LocalService& service) {
+                         Output output, absl::Time live_from,
+                         LocalService& service) {
   absl::Notification ended, give_up;
   absl::Status watched;
   std::thread watcher([&] {
     const base::SystemClock clock;
-    RunFollower follower(run.name(), run.total_steps(), output, clock);
+    RunFollower follower(run, output, clock, live_from);
     watched =
         client.Watch(run.run_id(), give_up,
                      [&](const v1::RunEvent& event) { follower.Show(event); });
@@ -170,9 +173,25 @@ void PrintResult(const TrainArguments& arguments, const v1::Run& run,
   }
 }
 
+// The run is QUEUED, new or with its steps up to the newest checkpoint.
+absl::StatusOr<v1::Run> Begin(const TrainArguments& arguments,
+                              const v1::RunConfig& config, const Places& places,
+                              const RunServiceClient& client,
+                              const v1::Run& stored) {
+  if (!arguments.resume) return SubmitNew(client, config, places);
+  ASSIGN_OR_RETURN(v1::Run run, Resume(client, stored));
+  if (!arguments.json) {
+    std::fprintf(stderr, "resumed at step %llu of %llu\n",
+                 static_cast<unsigned long long>(run.checkpoint_step()),
+                 static_cast<unsigned long long>(run.total_steps()));
+  }
+  return run;
+}
+
 // With the service's coordinator running: from the run's submission to its end.
 absl::Status Serve(const TrainArguments& arguments, const v1::RunConfig& config,
-                   const Places& places, LocalService& service) {
+                   const Places& places, UnusedService& unused,
+                   LocalService& service) {
   const NextCommands next = CommandsAfter(arguments, config, places);
   ASSIGN_OR_RETURN(const RunServiceClient client,
                    RunServiceClient::Create(service.coordinator_address()));
@@ -186,12 +205,20 @@ absl::Status Serve(const TrainArguments& arguments, const v1::RunConfig& config,
     }
   }
   RETURN_IF_ERROR(service.StartPool());
-  ASSIGN_OR_RETURN(run, arguments.resume ? Resume(client, run)
-                                         : SubmitNew(client, config, places));
+  const absl::Time live_from = absl::Now();
+  absl::StatusOr<v1::Run> begun = Begin(arguments, config, places, client, run);
+  // Where no answer came there may be a run all the same.
+  if (begun.ok() || absl::IsUnavailable(begun.status()) ||
+      absl::IsDeadlineExceeded(begun.status())) {
+    unused.Keep();
+  }
+  RETURN_IF_ERROR(begun.status());
+  run = *std::move(begun);
   if (!arguments.json) PrintAddresses(service);
-  RETURN_IF_ERROR(FollowToEnd(
-      client, run,
-      arguments.json ? Output::kSilent : OutputOn(arguments.screen), service));
+  RETURN_IF_ERROR(
+      FollowToEnd(client, run,
+                  arguments.json ? Output::kSilent : OutputOn(arguments.screen),
+                  live_from, service));
   ASSIGN_OR_RETURN(const v1::Run ended, client.Get(run.run_id()));
   service.Stop();
   PrintResult(arguments, ended, next);
@@ -220,9 +247,11 @@ absl::Status Train(const TrainArguments& arguments) {
                    PlanService(config, places));
   ASSIGN_OR_RETURN(const ServiceLock lock, ServiceLock::Take(places.service));
   if (!arguments.resume) ClearService(places.service);
+  UnusedService unused(places.service);
+  if (arguments.resume) unused.Keep();
   base::CatchStopSignals(base::kAnyNumber);
   ASSIGN_OR_RETURN(LocalService service, LocalService::Start(options));
-  return Serve(arguments, config, places, service);
+  return Serve(arguments, config, places, unused, service);
 }
 
 }  // namespace

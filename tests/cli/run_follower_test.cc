@@ -42,8 +42,27 @@ class RunFollowerTest : public ::testing::Test {
   }
 
   void Start(Output output) {
-    follower_ = std::make_unique<RunFollower>("first", 100, output, clock_);
+    v1::Run run;
+    run.set_name("first");
+    run.set_total_steps(100);
+    follower_ = std::make_unique<RunFollower>(run, output, clock_, kLiveFrom);
   }
+
+  std::string State(v1::RunState to) {
+    v1::RunEvent event;
+    event.mutable_state()->set_to(to);
+    return Shown(event);
+  }
+
+  std::string Evaluation(uint64_t step, double reward) {
+    v1::RunEvent event;
+    event.mutable_evaluation()->set_step(step);
+    event.mutable_evaluation()->set_expected_reward(reward);
+    return Shown(event);
+  }
+
+  inline static const absl::Time kLiveFrom =
+      absl::UnixEpoch() + absl::Hours(10);
 
   varalign::testing::FakeClock clock_;
   std::unique_ptr<RunFollower> follower_;
@@ -57,6 +76,54 @@ TEST_F(RunFollowerTest, PlainLinesOfStepsComeEveryTenSecondsAndAtTheEnd) {
   clock_.Advance(absl::Seconds(1));
   EXPECT_THAT(Step(2), HasSubstr("step 3 "));
   EXPECT_THAT(Step(99), HasSubstr("step 100 "));
+}
+
+// Whatever else is told does not put off the next step.
+TEST_F(RunFollowerTest, OtherLinesDoNotChangeThePaceOfSteps) {
+  Start(Output::kPlain);
+  Counted(1000);
+  EXPECT_THAT(Step(0), HasSubstr("step 1 "));
+  clock_.Advance(absl::Seconds(6));
+  Counted(0);
+  EXPECT_EQ(Step(1), "");
+  clock_.Advance(absl::Seconds(4));
+  EXPECT_THAT(Step(2), HasSubstr("step 3 "));
+}
+
+TEST_F(RunFollowerTest, TheLastStepBeforeTheEndIsTold) {
+  Start(Output::kPlain);
+  Step(0);
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_EQ(Step(1), "");
+  EXPECT_EQ(Step(2), "");
+  EXPECT_THAT(State(v1::CANCELLED),
+              AllOf(HasSubstr("step 3 "), HasSubstr("state CANCELLED"),
+                    Not(HasSubstr("step 2 "))));
+  EXPECT_EQ(State(v1::QUEUED), "state QUEUED\n");
+}
+
+// A run that goes on: what it has behind it is no news.
+TEST_F(RunFollowerTest, HistoryIsNotShown) {
+  for (const Output output : {Output::kPlain, Output::kTerminal}) {
+    Start(output);
+    v1::RunEvent event;
+    event.mutable_step()->set_step(3);
+    event.mutable_time()->set_seconds(
+        absl::ToUnixSeconds(kLiveFrom - absl::Seconds(1)));
+    EXPECT_EQ(Shown(event), "");
+    event.mutable_time()->set_seconds(absl::ToUnixSeconds(kLiveFrom));
+    EXPECT_THAT(Shown(event), HasSubstr("step 4"));
+  }
+}
+
+TEST_F(RunFollowerTest, ATerminalShowsTheHeldOutReward) {
+  Start(Output::kTerminal);
+  EXPECT_THAT(Step(0), Not(HasSubstr("reward")));
+  EXPECT_THAT(Evaluation(0, 0.25),
+              AllOf(HasSubstr("  held-out reward 0.2500\n"),
+                    Not(HasSubstr("at first"))));
+  EXPECT_THAT(Evaluation(50, 0.5),
+              HasSubstr("  held-out reward 0.5000 (at first 0.2500)\n"));
 }
 
 TEST_F(RunFollowerTest, PlainLinesSayWhatIsDoneOnceUntilSomethingElseHappens) {

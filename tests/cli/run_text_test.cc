@@ -99,22 +99,51 @@ TEST(ClipLinesTest, CutsEachLineAndNoCharacter) {
 TEST(EventLineTest, TellsWhatAQueuedRunWaitsFor) {
   v1::RunEvent event;
   event.mutable_progress()->set_activity("waiting for 2 workers");
-  EXPECT_EQ(EventLine(event), "waiting for 2 workers");
+  EXPECT_EQ(EventLine(event, v1::Objective()), "waiting for 2 workers");
   event.mutable_progress()->set_total(4);
-  EXPECT_EQ(EventLine(event), "") << "only moves a bar";
+  EXPECT_EQ(EventLine(event, v1::Objective()), "") << "only moves a bar";
 }
 
 TEST(EventLineTest, StripsTerminalEscapesFromReasons) {
   v1::RunEvent event;
   event.mutable_state()->set_to(v1::FAILED);
   event.mutable_state()->set_reason("bad \x1b[31mname");
-  EXPECT_THAT(EventLine(event), Not(HasSubstr("\x1b")));
+  EXPECT_THAT(EventLine(event, v1::Objective()), Not(HasSubstr("\x1b")));
 }
 
 TEST(EventLineTest, CountsStepsFromOneAsPeopleDo) {
   v1::RunEvent event;
   event.mutable_step()->set_step(0);
-  EXPECT_THAT(EventLine(event), HasSubstr("step 1 "));
+  EXPECT_THAT(EventLine(event, v1::Objective()), HasSubstr("step 1 "));
+}
+
+TEST(LossTextTest, TellsWhatItIsTheLossOf) {
+  v1::Objective objective;
+  objective.set_loss_reduction(v1::Objective::LOSS_REDUCTION_SEQUENCE_SUM);
+  objective.set_train_on(v1::Objective::TRAIN_ON_ALL);
+  objective.set_convention(v1::Objective::CONVENTION_MEAN);
+  v1::StepReport step;
+  step.set_loss(231.5);
+  EXPECT_EQ(LossText(step, objective), "loss 231.5000 a response");
+  step.mutable_weights()->set_response_length(100);
+  EXPECT_EQ(LossText(step, objective), "loss 231.5000 (2.3150 a token)");
+  // The length is that of all rows.
+  objective.set_train_on(v1::Objective::TRAIN_ON_CHOSEN);
+  EXPECT_EQ(LossText(step, objective), "loss 231.5000 a response");
+  objective.set_loss_reduction(v1::Objective::LOSS_REDUCTION_TOKEN_MEAN);
+  EXPECT_EQ(LossText(step, objective), "loss 231.5000 a token");
+}
+
+TEST(RunSummaryTest, AdvisesWhereTheRewardHardlyMoved) {
+  v1::Run run = SucceededRun();
+  run.mutable_config()->mutable_objective()->set_preset(
+      v1::Objective::PRESET_VAR);
+  run.mutable_constants()->set_reward_sd(1);
+  run.mutable_constants()->set_lambda_raw(1);
+  EXPECT_THAT(RunSummary(run, {}), Not(HasSubstr("hardly moved")));
+  run.mutable_evaluations(1)->set_expected_reward(0.51);
+  EXPECT_THAT(RunSummary(run, {}),
+              HasSubstr("\n  the held-out reward hardly moved (+0.0100): "));
 }
 
 }  // namespace

@@ -40,9 +40,45 @@ class CommandLineTest(BadInputTest):
     def test_an_unknown_verb_gets_the_nearest_one(self):
         self.expect(harness.varalign("trian"), 64, "trian", "train")
 
-    def test_an_unknown_flag_is_usage(self):
+    def test_an_unknown_verb_below_a_verb_gets_the_nearest_one(self):
+        self.expect(harness.varalign("data", "inspekt", "x"), 64,
+                    "'data inspekt'", "'data inspect'")
+        self.expect(harness.varalign("world", "mak"), 64, "'world make'")
+
+    def test_an_unknown_flag_gets_the_nearest_one(self):
         self.expect(harness.varalign("train", "x.yaml", "--wrkers", 2), 64,
-                    "--wrkers")
+                    "--wrkers", "'--workers'")
+
+    def test_a_flag_that_is_a_key_of_the_configuration(self):
+        self.expect(harness.varalign("train", "x.yaml", "--max-steps", 5), 64,
+                    "--set train.max_steps=VALUE")
+
+    def test_a_number_out_of_range_is_told_in_few_words(self):
+        process = harness.varalign("generate", "--model", WORLD / "policy",
+                                   "--prompt", "x", "--temperature", -1)
+        self.expect(process, 64, "--temperature", "got -1")
+        self.assertLess(len(process.stderr), 150)
+
+    def test_an_empty_prompt(self):
+        self.expect(harness.varalign("generate", "--model", WORLD / "policy",
+                                     "--prompt", ""), 64, "empty")
+
+    def test_a_model_that_is_not_there(self):
+        ids = self.write("ids.jsonl", "{}\n")
+        for words in (("generate", "--prompt", "x", "--model"),
+                      ("prepare", "--in", ids, "--out",
+                       self.directory / "data", "--model"),
+                      ("tokenize", "--in", ids, "--model"),
+                      ("data", "inspect", ids, "--model"),
+                      ("score", "--in", ids, "--out", "-", "--policy")):
+            self.expect(harness.varalign(*words, "/nonexistent/model"), 66,
+                        f"{words[-1]}: ", "/nonexistent/model")
+
+    def test_a_run_is_no_model_but_has_one(self):
+        shutil.copytree(WORLD / "policy", self.directory / "run" / "model")
+        self.expect(harness.varalign("generate", "--model",
+                                     self.directory / "run", "--prompt", "x"),
+                    66, f"did you mean {self.directory / 'run' / 'model'}?")
 
     def test_a_missing_argument_is_usage(self):
         self.expect(harness.varalign("prepare"), 64)
@@ -140,6 +176,8 @@ class DamagedFileTest(BadInputTest):
         file.write_bytes(file.read_bytes()[:-100])
         self.run_fails(self.world_config(model={"path": str(policy)}), 65,
                        "model.safetensors")
+        # A start that failed leaves nothing: no run has come of it.
+        self.assertFalse((self.directory / "out" / ".run.service").exists())
 
     def test_a_tensor_of_another_shape(self):
         policy = self.copy_world("policy")

@@ -64,10 +64,12 @@ class ClientTest(harness.ServiceTest):
 
     def test_a_queued_run_is_cancelled_at_once(self):
         run_id = self.service.submit(self.world_config())["run_id"]
-        cancelled = harness.json_of(self.client("cancel", run_id))
-        self.assertEqual(cancelled["state"], "CANCELLED")
-        again = harness.json_of(self.client("cancel", run_id))
-        self.assertEqual(again["state"], "CANCELLED")
+        cancelled = self.client("cancel", run_id)
+        self.assertEqual(harness.json_of(cancelled)["state"], "CANCELLED")
+        self.assertNotIn("nothing to cancel", cancelled.stderr)
+        again = self.client("cancel", run_id)
+        self.assertEqual(harness.json_of(again)["state"], "CANCELLED")
+        self.assertIn("nothing to cancel", again.stderr)
 
     def test_a_cancelled_run_keeps_a_checkpoint_and_resumes(self):
         self.service.start_workers(2)
@@ -94,6 +96,10 @@ class ClientTest(harness.ServiceTest):
         self.assertRegex(process.stdout, r"\Ar-[0-9a-f]+\n\Z")
         run_id = process.stdout.strip()
         self.assertIn(f"watch {run_id}", process.stderr)
+        self.assertIn("no workers are registered", process.stderr)
+        listed = harness.varalign("list", "--coordinator",
+                                  self.service.coordinator)
+        self.assertIn("no workers are registered", listed.stderr)
         again = self.client("submit", "--resume", run_id)
         self.assertEqual(again.returncode, 64, again.stderr)
         listed = harness.json_of(self.client("list", "--state", "queued"))

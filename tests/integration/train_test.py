@@ -1,5 +1,6 @@
 """`varalign train`: the main job, from a configuration to a model directory."""
 import json
+import re
 import signal
 import subprocess
 
@@ -118,13 +119,22 @@ class StopAndResumeTest(harness.ServiceTest):
         client.kill()
         client.wait()
         # Far below the ten minutes of a first lease.
-        result = harness.json_of(self.resume("--json"))
-        self.assertEqual(result["state"], "SUCCEEDED")
-        self.assertEqual(result["steps"], 300)
+        resumed = self.resume()
+        self.assertEqual(resumed.returncode, 0, resumed.stderr)
+        at = int(re.search(r"resumed at step (\d+) of 300",
+                           resumed.stderr).group(1))
+        # What went before is no news.
+        told = [int(step) for step in re.findall(r"^step (\d+) ",
+                                                 resumed.stderr, re.M)]
+        self.assertGreater(min(told), at)
+        self.assertEqual(max(told), 300)
+        self.assertNotIn("state FAILED", resumed.stderr)
         self.assertEqual(sorted(harness.steps_of(self.out)),
                          list(range(1, 301)))
-        again = self.resume()
-        self.assertEqual(again.returncode, 0, again.stderr)
+        again = self.resume("--json")
+        result = harness.json_of(again)
+        self.assertEqual(result["state"], "SUCCEEDED")
+        self.assertEqual(result["steps"], 300)
         self.assertIn("nothing to do", again.stderr)
 
     def test_a_closed_terminal_leaves_a_checkpoint(self):
