@@ -45,6 +45,14 @@ absl::StatusOr<v1::DatasetManifest> CheckDataset(const std::string& key,
                       absl::StrCat(key, ": ", manifest.status().message()));
 }
 
+// " needs rewards, and its data set has none", as far as `manifest` tells.
+const char* Needs(const v1::DatasetManifest& manifest) {
+  if (!manifest.has_rewards())
+    return " needs rewards, and its data set has none";
+  return " needs reference log-probabilities, which come from a reward server, "
+         "and its data set has none";
+}
+
 // The reward model of rows that a reward server scores is named, and reads the
 // ids of their data set.
 absl::Status CheckRewardModel(const char* who, const v1::RunConfig& config,
@@ -53,9 +61,9 @@ absl::Status CheckRewardModel(const char* who, const v1::RunConfig& config,
   const std::string& model = config.reward().path();
   if (model.empty()) {
     return BadConfig(absl::StrCat(
-        "reward.path: required: ", who,
-        " needs rewards, and its data set has not all scores; name a reward "
-        "model: ",
+        "reward.path: required: ", who, Needs(manifest),
+        "; name a reward model, or write the scores into the rows with "
+        "`varalign score --format groups` before `prepare`: ",
         data));
   }
   return data::CheckRewardTokenizer(manifest, model);

@@ -20,6 +20,17 @@ base::Json Messages(const std::vector<data::Turn>& turns) {
   return messages;
 }
 
+// What was not computed stays as it came; a log-probability with its own count
+// of tokens.
+RowScore WithKnown(RowScore score, const data::ParsedResponse& text) {
+  if (!score.reward.has_value()) score.reward = text.reward;
+  if (!score.logprob_sum.has_value() && text.num_tokens.has_value()) {
+    score.logprob_sum = text.logprob_sum;
+    if (text.logprob_sum.has_value()) score.num_tokens = *text.num_tokens;
+  }
+  return score;
+}
+
 }  // namespace
 
 void AppendRows(const ScoreExample& example,
@@ -51,12 +62,12 @@ absl::Status AppendGroup(const ScoreExample& example,
     line["messages"] = Messages(example.text->messages);
   }
   for (size_t k = 0; k < scores.size(); ++k) {
-    line["responses"].push_back(example.text->responses[k].text);
-    if (scores[k].reward) line["rewards"].push_back(*scores[k].reward);
-    if (scores[k].logprob_sum) {
-      line["logprob_sums"].push_back(*scores[k].logprob_sum);
-    }
-    line["num_tokens"].push_back(scores[k].num_tokens);
+    const data::ParsedResponse& text = example.text->responses[k];
+    const RowScore score = WithKnown(scores[k], text);
+    line["responses"].push_back(text.text);
+    if (score.reward) line["rewards"].push_back(*score.reward);
+    if (score.logprob_sum) line["logprob_sums"].push_back(*score.logprob_sum);
+    line["num_tokens"].push_back(score.num_tokens);
   }
   AppendLine(line, out);
   return absl::OkStatus();

@@ -18,7 +18,8 @@ void AppendRows(const ScoreExample& example,
 
 // One line an example, a scored group that `weights` and `prepare` read:
 //   {"version","messages" or "prompt","responses","rewards","logprob_sums",
-//    "num_tokens"}
+//    "num_tokens"}; rewards and log-probabilities that the row came with stay
+//    where they were not computed
 // InvalidArgument for a row of ids: its text is not known.
 absl::Status AppendGroup(const ScoreExample& example,
                          const std::vector<RowScore>& scores, std::string& out);

@@ -99,9 +99,9 @@ std::string Lacks(const ScoredGroup& group, const Objective& rule) {
   if (!needs_logprobs) return "";
   if (group.logprob_sums.empty()) {
     return "the objective needs log-probabilities and the group has no "
-           "logprob_sums; score the rows with `varalign score --reward DIR "
-           "--policy DIR --format groups`, or choose a preset without them, "
-           "such as boltzmann";
+           "logprob_sums; score the rows with `varalign score --policy DIR "
+           "--format groups`, or choose a preset without them, such as "
+           "boltzmann";
   }
   if (rule.ref_logp() == Objective::REF_LOGP_MEAN && group.num_tokens.empty()) {
     return "objective.ref_logp=mean needs num_tokens and the group has none; "

@@ -153,6 +153,33 @@ TEST_F(ScoreVerbTest, WritesGroupsThatWeightsReads) {
   EXPECT_GT(values[0], values[1]);
 }
 
+// Who brings rewards asks for the log-probabilities alone.
+TEST_F(ScoreVerbTest, GroupsKeepTheScoresThatTheyCameWith) {
+  const std::string in =
+      directories_
+          .Write("in.jsonl",
+                 "{\"prompt\":\"q\",\"responses\":[\"ab\",\"c\"],"
+                 "\"rewards\":[0.5,-1],\"logprob_sums\":[-9,-8],"
+                 "\"num_tokens\":[7,6]}\n")
+          .string();
+  ASSERT_EQ(Run({"score", "--policy", model_, "--format", "groups", "--in", in,
+                 "--out", out_path_}),
+            0)
+      << status_;
+  EXPECT_THAT(OutFile()[0]["rewards"], ElementsAre(0.5, -1));
+  EXPECT_THAT(OutFile()[0]["logprob_sums"], ElementsAre(-3, -2)) << "computed";
+  EXPECT_THAT(OutFile()[0]["num_tokens"], ElementsAre(3, 2));
+  ASSERT_EQ(Run({"score", "--reward", model_, "--format", "groups", "--in", in,
+                 "--out", out_path_}),
+            0)
+      << status_;
+  EXPECT_THAT(OutFile()[0]["rewards"],
+              ElementsAre('a' + 'b' + kEos, 'c' + kEos))
+      << "computed";
+  EXPECT_THAT(OutFile()[0]["logprob_sums"], ElementsAre(-9, -8));
+  EXPECT_THAT(OutFile()[0]["num_tokens"], ElementsAre(7, 6));
+}
+
 TEST_F(ScoreVerbTest, ReportsRowsThatCannotBeScored) {
   const std::string in =
       directories_
