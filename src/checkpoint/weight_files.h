@@ -13,9 +13,13 @@ namespace varalign::checkpoint {
 // model.safetensors, or the shards that model.safetensors.index.json names;
 // mapped, not read.
 //
-//   NotFound          neither is there (the message says what formats are read)
-//   InvalidArgument   damaged file, shard name that leaves the directory, index
-//                     that disagrees with the shards
+//   NotFound          neither is there (the message says what formats are
+//   read),
+//                     or shards are not: lists all of them
+//   InvalidArgument   damaged file or index (checkpoint/model_index.h); lists
+//   all
+//                     tensors of which index and shards disagree
+//   OutOfRange        an index above 64 MiB
 absl::StatusOr<std::vector<base::SafetensorsFile>> OpenWeightFiles(
     const std::filesystem::path& directory);
 

@@ -221,6 +221,46 @@ TEST_F(DamageTest, RefusesAnIndexThatLeavesTheDirectory) {
   Expect(absl::StatusCode::kInvalidArgument, "not a file name");
 }
 
+TEST_F(DamageTest, NamesEveryMissingShard) {
+  ASSERT_OK(WriteTarget(SomeTensors(), 40));
+  std::filesystem::remove(target() / "model-00002-of-00004.safetensors");
+  std::filesystem::remove(target() / "model-00004-of-00004.safetensors");
+  Expect(absl::StatusCode::kNotFound,
+         "model-00002-of-00004.safetensors, model-00004-of-00004.safetensors");
+}
+
+TEST_F(DamageTest, NamesEveryTensorOfWhichIndexAndShardsDisagree) {
+  ASSERT_OK(WriteTarget(SomeTensors(), 40));
+  EditIndex("e.weight", "model-00001-of-00004.safetensors");
+  EditIndex("f.weight", "model-00001-of-00004.safetensors");
+  EditIndex("a.weight", "model-00002-of-00004.safetensors");
+  Expect(absl::StatusCode::kInvalidArgument,
+         "index lacks a.weight of model-00001-of-00004.safetensors;");
+  Expect(absl::StatusCode::kInvalidArgument,
+         "shards lack a.weight of model-00002-of-00004.safetensors, "
+         "e.weight of model-00001-of-00004.safetensors, "
+         "f.weight of model-00001-of-00004.safetensors;");
+}
+
+TEST_F(DamageTest, RefusesAnotherTotalSize) {
+  ASSERT_OK(WriteTarget(SomeTensors(), 40));
+  const Path path = target() / "model.safetensors.index.json";
+  Json index = *base::ParseJson(Read(path));
+  index["metadata"]["total_size"] = 129;
+  Write(path, base::DumpJson(index));
+  Expect(absl::StatusCode::kInvalidArgument,
+         "total_size is 129, the tensors have 128 bytes");
+  index["metadata"]["total_size"] = 128.0;  // as some writers have it
+  Write(path, base::DumpJson(index));
+  EXPECT_OK(ModelTensors::Open(target()).status());
+  index["metadata"]["total_size"] = -1;
+  Write(path, base::DumpJson(index));
+  Expect(absl::StatusCode::kInvalidArgument, "total_size is no size");
+  index.erase("metadata");
+  Write(path, base::DumpJson(index));
+  EXPECT_OK(ModelTensors::Open(target()).status());
+}
+
 TEST_F(DamageTest, RefusesAnIndexThatDisagreesWithItsShards) {
   ASSERT_OK(WriteTarget(SomeTensors(), 40));
   EditIndex("e.weight", "model-00001-of-00004.safetensors");

@@ -15,6 +15,7 @@ namespace varalign::fuzz {
 void ChatTemplate(std::string_view bytes);
 void Json(std::string_view bytes);
 void Manifest(std::string_view bytes);
+void ModelIndex(std::string_view bytes);
 void RewardRequest(std::string_view bytes);
 void Row(std::string_view bytes);
 void RowFile(std::string_view bytes);
@@ -31,6 +32,7 @@ inline constexpr NamedTarget kTargets[] = {
     {"chat_template", ChatTemplate},
     {"json", Json},
     {"manifest", Manifest},
+    {"model_index", ModelIndex},
     {"reward_request", RewardRequest},
     {"row", Row},
     {"row_file", RowFile},
