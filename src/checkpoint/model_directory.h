@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -25,9 +26,7 @@ using NamedTensor = std::pair<std::string, at::Tensor>;
 // model.safetensors.index.json names.
 class ModelTensors {
  public:
-  // NotFound without either file (the message says what formats are read).
-  // InvalidArgument: damaged file, shard name that leaves the directory, index
-  // that disagrees with the shards.
+  // Codes of checkpoint/weight_files.h.
   static absl::StatusOr<ModelTensors> Open(
       const std::filesystem::path& directory);
   const std::vector<NamedTensor>& tensors() const { return tensors_; }
@@ -41,7 +40,10 @@ struct WriteModelOptions {
   // Its config.json (unknown keys kept), tokenizer and template files are
   // copied; weights, README and optimizer files are not.
   std::filesystem::path source;
-  uint64_t max_shard_bytes = 5ull << 30;
+  // Weights of more bytes are written in several files.
+  uint64_t max_shard_bytes = 5'000'000'000;
+  // Of floating-point tensors; empty: each in its own.
+  std::optional<at::ScalarType> dtype = std::nullopt;
 };
 
 // A file that was written.
@@ -53,9 +55,9 @@ struct ModelFile {
 
 // Writes a complete Hugging Face directory into the new directory `target` and
 // syncs it. AlreadyExists if `target` is there; ResourceExhausted without room;
-// DataLoss for a value that is not finite; `target` is removed on an error.
-// Tensors are written in their dtype; config.json's dtype keys follow. Returns
-// every file.
+// DataLoss for a value that is not finite (in the dtype that is written);
+// `target` is removed on an error. config.json's dtype keys follow the tensors.
+// Beside `tensors` it holds one shard in memory. Returns every file.
 absl::StatusOr<std::vector<ModelFile>> WriteModelDirectory(
     const std::filesystem::path& target, std::span<const NamedTensor> tensors,
     const WriteModelOptions& options);

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "checkpoint/model_fingerprint.h"
+#include "checkpoint/weight_dtype.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_directory.h"
 #include "tests/testing/test_data.h"
@@ -106,7 +107,8 @@ TEST_F(ModelDirectoryTest, SplitsIntoShardsWithAnIndex) {
   EXPECT_FALSE(std::filesystem::exists(target() / "model.safetensors"));
   const Json index =
       *base::ParseJson(Read(target() / "model.safetensors.index.json"));
-  EXPECT_EQ(index["metadata"]["total_size"], 4 * (12 + 5 + 8 + 7));
+  EXPECT_EQ(index["metadata"], Json({{"total_parameters", 12 + 5 + 8 + 7},
+                                     {"total_size", 4 * (12 + 5 + 8 + 7)}}));
   EXPECT_EQ(index["weight_map"]["a.weight"],
             "model-00001-of-00003.safetensors");
   EXPECT_EQ(index["weight_map"]["d.weight"],
@@ -128,6 +130,43 @@ TEST_F(ModelDirectoryTest, WritesTheNewerDtypeKeyWhereThatIsUsed) {
   EXPECT_EQ(*base::ParseJson(Read(target() / "config.json")),
             Json({{"dtype", "bfloat16"}}));
   ExpectTensors({{"a", at::ones({2}).to(at::kBFloat16)}});
+}
+
+TEST_F(ModelDirectoryTest, ConvertsToTheDtypeThatIsAskedFor) {
+  Write(source() / "config.json", R"({"torch_dtype": "bfloat16"})");
+  const std::vector<NamedTensor> tensors = {
+      {"a", at::arange(6, at::kFloat).view({2, 3})},
+      {"b", at::full({4}, 0.1, at::kDouble)},
+      {"c", at::ones({3}, at::kLong)}};
+  ASSERT_OK_AND_ASSIGN(const auto dtype, StoredDtype(source()));
+  EXPECT_EQ(dtype, at::kBFloat16);
+  for (const uint64_t max_shard_bytes : {1ull << 20, 16ull}) {
+    std::filesystem::remove_all(target());
+    ASSERT_OK(WriteModelDirectory(target(), tensors,
+                                  {.source = source(),
+                                   .max_shard_bytes = max_shard_bytes,
+                                   .dtype = dtype}));
+    ExpectTensors({{"a", tensors[0].second.to(at::kBFloat16)},
+                   {"b", tensors[1].second.to(at::kBFloat16)},
+                   {"c", tensors[2].second}});
+    EXPECT_EQ(*base::ParseJson(Read(target() / "config.json")),
+              Json({{"torch_dtype", "bfloat16"}}));
+  }
+}
+
+TEST_F(ModelDirectoryTest, ValuesThatTheDtypeCannotHoldAreNotWritten) {
+  EXPECT_THAT(WriteModelDirectory(
+                  target(), std::vector<NamedTensor>{{"a", at::full({2}, 1e6)}},
+                  {.source = source(), .dtype = at::kHalf}),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("a")));
+  EXPECT_FALSE(std::filesystem::exists(target()));
+}
+
+TEST_F(ModelDirectoryTest, ConfigMayNameNoDtype) {
+  Write(source() / "config.json", "{}");
+  EXPECT_THAT(StoredDtype(source()), testing::IsOkAndHolds(std::nullopt));
+  Write(source() / "config.json", R"({"dtype": "auto"})");
+  EXPECT_THAT(StoredDtype(source()), testing::IsOkAndHolds(std::nullopt));
 }
 
 TEST_F(ModelDirectoryTest, CopiesTokenizerFilesAndNothingElse) {

@@ -1,5 +1,11 @@
-"""same_model.py A B: exits 0 if transformers loads both directories to the same model, completely, with equal parameters and the same logits."""
+"""same_model.py A B: exits 0 if transformers loads both directories to the same model, completely, with equal parameters and the same logits.
+
+Where B is in shards, its index must say what the one that transformers writes of the model says.
+"""
+import json
+import pathlib
 import sys
+import tempfile
 
 import torch
 import transformers
@@ -13,8 +19,20 @@ def load(path):
     return model
 
 
+def check_index(path, model):
+    ours = json.loads(path.read_text())
+    with tempfile.TemporaryDirectory() as directory:
+        model.save_pretrained(directory, max_shard_size=9000)
+        theirs = json.loads((pathlib.Path(directory) / path.name).read_text())
+    assert ours["metadata"] == theirs["metadata"], (ours["metadata"], theirs["metadata"])
+    assert list(ours["weight_map"]) == list(theirs["weight_map"])
+
+
 def main():
     a, b = (load(path) for path in sys.argv[1:3])
+    index = pathlib.Path(sys.argv[2]) / "model.safetensors.index.json"
+    if index.exists():
+        check_index(index, a)
     theirs = dict(b.named_parameters())
     for name, parameter in a.named_parameters():
         assert torch.equal(parameter, theirs[name]), name
