@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -9,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/name_list.h"
+#include "model/parallel.h"
 #include "model/parameter_names.h"
 #include "model/parameters.h"
 
@@ -105,16 +107,55 @@ class Matching {
   std::vector<std::string> missing_, unknown_, twice_, misshaped_, other_;
 };
 
+// What one thread copies at a time, and how many of those lie between two calls
+// of `progress`.
+constexpr int64_t kPieceElements = int64_t{1} << 19;
+constexpr size_t kPiecesAtOnce = 32;
+
+// Flat and without autograd, whose modes the threads do not share.
+std::vector<Copy> CutPieces(const std::vector<Copy>& copies) {
+  std::vector<Copy> pieces;
+  for (const Copy& copy : copies) {
+    const at::Tensor source = copy.source.detach().reshape({-1});
+    const at::Tensor target = copy.target.detach().view({-1});
+    for (int64_t at = 0; at < source.numel(); at += kPieceElements) {
+      const int64_t count = std::min(kPieceElements, source.numel() - at);
+      pieces.push_back(
+          {source.narrow(0, at, count), target.narrow(0, at, count)});
+    }
+  }
+  return pieces;
+}
+
+void CopyPieces(std::span<Copy> pieces, const LoadProgress& progress) {
+  uint64_t total = 0, done = 0;
+  for (const Copy& piece : pieces) total += piece.source.nbytes();
+  for (size_t first = 0; first < pieces.size(); first += kPiecesAtOnce) {
+    const std::span<Copy> part =
+        pieces.subspan(first, std::min(kPiecesAtOnce, pieces.size() - first));
+    ParallelFor(static_cast<int64_t>(part.size()), 1,
+                [&](int64_t begin, int64_t end) {
+                  for (int64_t i = begin; i < end; ++i) {
+                    const Copy& piece = part[static_cast<size_t>(i)];
+                    piece.target.copy_(piece.source);
+                  }
+                });
+    for (const Copy& piece : part) done += piece.source.nbytes();
+    if (progress != nullptr) progress(done, total);
+  }
+}
+
 }  // namespace
 
 absl::Status LoadTensors(std::span<const NamedTensor> tensors,
-                         Parameters& parameters) {
+                         Parameters& parameters, const LoadProgress& progress) {
   Matching matching(parameters);
   for (const NamedTensor& source : tensors) matching.Add(source);
   absl::StatusOr<std::vector<Copy>> copies = matching.Finish();
   if (!copies.ok()) return copies.status();
   const c10::NoGradGuard no_grad;
-  for (Copy& copy : *copies) copy.target.copy_(copy.source);
+  std::vector<Copy> pieces = CutPieces(*copies);
+  CopyPieces(pieces, progress);
   return absl::OkStatus();
 }
 

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <utility>
@@ -67,14 +68,19 @@ Parameters MakeParameters(const ModelConfig& config, at::ScalarType dtype);
 // buffer. Views of `flat`.
 std::vector<NamedTensor> HuggingFaceTensors(const Parameters& parameters);
 
+// Hears how many of the bytes to load have been copied.
+using LoadProgress = std::function<void(uint64_t done, uint64_t total)>;
+
 // Copies (and converts) every tensor in. InvalidArgument names all tensors that
 // are missing, unknown or there twice, have another shape or are not floating
 // point (of each kind the first 20 and how many more); then nothing is copied.
 // Known buffers (rotary inv_freq) and a tied lm_head.weight are accepted and
 // ignored; a tied model that stores only lm_head.weight loads it as the
-// embedding.
+// embedding. Torch's threads share the work; `progress` is called on the
+// caller's.
 absl::Status LoadTensors(std::span<const NamedTensor> tensors,
-                         Parameters& parameters);
+                         Parameters& parameters,
+                         const LoadProgress& progress = nullptr);
 
 // Normal(0, 0.02) matrices, ones for norms, zeros for biases; from `seed`
 // alone.

@@ -119,6 +119,25 @@ TEST(ParametersTest, BiasesAreSlicesInTheOrderOfTheirRows) {
   EXPECT_EQ(Find(tensors, prefix + "k_norm.weight").second.numel(), 4);
 }
 
+TEST(ParametersTest, SharesTheWorkAndTellsHowFarItIs) {
+  ModelConfig config = SmallConfig();
+  config.vocabulary_size = 2'500'000;  // some pieces more than go at once
+  Parameters source = MakeParameters(config, at::kBFloat16);
+  source.embedding.fill_(1);
+  source.embedding[-1].fill_(3);
+  source.layers[1].down.weight.fill_(2);
+  Parameters target = MakeParameters(config, at::kFloat);
+  std::vector<std::pair<uint64_t, uint64_t>> calls;
+  ASSERT_OK(LoadTensors(
+      HuggingFaceTensors(source), target,
+      [&](uint64_t done, uint64_t total) { calls.emplace_back(done, total); }));
+  EXPECT_TRUE(at::equal(source.flat.to(at::kFloat), target.flat));
+  ASSERT_GT(calls.size(), 1u);
+  const auto bytes = static_cast<uint64_t>(2 * source.num_parameters);
+  EXPECT_EQ(calls.back(), std::pair(bytes, bytes));
+  EXPECT_LT(calls.front().first, bytes);
+}
+
 class LoadTensorsTest : public ::testing::Test {
  protected:
   void ExpectRefused(const std::vector<NamedTensor>& tensors,
