@@ -4,6 +4,8 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
+
 #include "absl/functional/function_ref.h"
 
 namespace varalign::model {
@@ -125,10 +127,13 @@ void EnableGradients(Parameters& parameters) {
   int64_t offset = 0;
   VisitTensors(parameters, [&](at::Tensor& tensor, Kind, const Shape& shape) {
     const int64_t count = NumElements(shape);
-    tensor = tensor.detach().requires_grad_();
-    tensor.mutable_grad() =
-        parameters.gradients.narrow(0, offset, count).view(shape);
+    const std::pair range(offset, offset + count);
     offset += count;
+    tensor = tensor.detach();
+    if (std::ranges::binary_search(parameters.frozen, range)) return;
+    tensor.requires_grad_();
+    tensor.mutable_grad() =
+        parameters.gradients.narrow(0, range.first, count).view(shape);
   });
   TieHead(parameters);
 }

@@ -51,8 +51,10 @@ struct Parameters {
   at::Tensor lm_head;     // [V, H]; the embedding itself where tied
   at::Tensor score;       // [1, H], kReward only
 
-  // Offsets [begin, end) in `flat` that weight decay applies to (matrices).
+  // Offsets [begin, end) in `flat`, ascending: what weight decay applies to
+  // (trained matrices), and the tensors that are not trained (model/freeze.h).
   std::vector<std::pair<int64_t, int64_t>> decayed;
+  std::vector<std::pair<int64_t, int64_t>> frozen;
 
   // Told of every pass over the blocks; outlives the passes. May be null.
   BlockWatcher* watcher = nullptr;
@@ -86,6 +88,8 @@ absl::Status LoadTensors(std::span<const NamedTensor> tensors,
 // alone.
 void InitializeRandomly(uint64_t seed, Parameters& parameters);
 
+// Gives a gradient to every tensor that is not frozen. What it is called on
+// again loses the gradients it had.
 void EnableGradients(Parameters& parameters);
 
 }  // namespace varalign::model

@@ -27,11 +27,12 @@ Tensors Leaves(const variable_list& inputs) {
   return leaves;
 }
 
-// Goes back through a graph from those of its outputs that have a gradient.
+// Goes back through a graph from those of its outputs that have a gradient. The
+// engine also brings one for an output that depends on nothing that is trained.
 void BackwardFrom(const Tensors& outputs, const variable_list& grads) {
   Tensors roots, root_grads;
   for (size_t i = 0; i < outputs.size(); ++i) {
-    if (!grads[i].defined()) continue;
+    if (!grads[i].defined() || !outputs[i].requires_grad()) continue;
     roots.push_back(outputs[i]);
     root_grads.push_back(grads[i]);
   }
