@@ -123,7 +123,7 @@ absl::Status CheckpointSaver::Write(const fs::path& staging,
         const auto model,
         checkpoint::WriteModelDirectory(
             staging / "model", model::HuggingFaceTensors(train.parameters),
-            {.source = options_.source_model}));
+            options_.model));
     for (const checkpoint::ModelFile& file : model) {
       files.push_back(ToProto(file, "model/"));
     }

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "checkpoint/model_directory.h"
 #include "varalign/v1/checkpoint.pb.h"
 #include "varalign/v1/coordinator.pb.h"
 #include "worker/coordinator_client.h"
@@ -21,8 +22,8 @@ namespace varalign::worker {
 class CheckpointSaver {
  public:
   struct Options {
-    std::filesystem::path root;          // <run>/checkpoints
-    std::filesystem::path source_model;  // whose config and tokenizer go along
+    std::filesystem::path root;  // <run>/checkpoints
+    checkpoint::WriteModelOptions model;
     uint32_t world_size = 1;
     uint32_t keep = 2;
     uint64_t acknowledged_step = 0;  // of the newest acknowledged checkpoint

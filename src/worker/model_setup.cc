@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <fstream>
 #include <string>
 #include <utility>
@@ -11,10 +12,14 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/exit_code.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/model_directory.h"
+#include "checkpoint/weight_dtype.h"
+#include "model/freeze.h"
 #include "model/model_config.h"
 
 namespace varalign::worker {
@@ -35,13 +40,14 @@ std::string CpuModel() {
 }  // namespace
 
 absl::StatusOr<model::Parameters> LoadParameters(
-    const std::filesystem::path& directory, at::ScalarType dtype) {
+    const std::filesystem::path& directory, at::ScalarType dtype,
+    const model::LoadProgress& progress) {
   ASSIGN_OR_RETURN(const model::ModelConfig config,
                    model::ReadModelConfig(directory, model::Head::kCausalLm));
   ASSIGN_OR_RETURN(const checkpoint::ModelTensors tensors,
                    checkpoint::ModelTensors::Open(directory));
   model::Parameters parameters = model::MakeParameters(config, dtype);
-  RETURN_IF_ERROR(model::LoadTensors(tensors.tensors(), parameters));
+  RETURN_IF_ERROR(model::LoadTensors(tensors.tensors(), parameters, progress));
   return parameters;
 }
 
@@ -64,6 +70,36 @@ absl::StatusOr<v1::TrainState> OpenCheckpoint(
                      ": ", checkpoint.string()));
   }
   return state;
+}
+
+absl::Status RestoreParameters(const std::filesystem::path& checkpoint,
+                               model::Parameters& parameters) {
+  constexpr int64_t kPart = int64_t{1} << 24;  // the moments come along
+  const at::NoGradGuard no_grad;
+  const int64_t size = parameters.flat.numel();
+  for (int64_t begin = 0; begin < size; begin += kPart) {
+    const checkpoint::Range range(begin, std::min(begin + kPart, size));
+    ASSIGN_OR_RETURN(const checkpoint::OptimizerState saved,
+                     checkpoint::ReadOptimizerState(checkpoint, {&range, 1}));
+    parameters.flat.narrow(0, range.first, range.second - range.first)
+        .copy_(saved.slices[0].master);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FreezeAsTold(const v1::TrainConfig& train,
+                          model::Parameters& parameters) {
+  std::vector<std::string> patterns;
+  for (const absl::string_view pattern :
+       absl::StrSplit(train.freeze(), ',', absl::SkipWhitespace())) {
+    patterns.emplace_back(absl::StripAsciiWhitespace(pattern));
+  }
+  const absl::Status status = model::Freeze(patterns, parameters);
+  if (status.ok()) return status;
+  return base::WithExitCode(
+      absl::Status(status.code(),
+                   absl::StrCat("train.freeze: ", status.message())),
+      base::kExitBadConfig);
 }
 
 absl::Status RestoreOptimizer(const std::filesystem::path& checkpoint,
@@ -94,6 +130,14 @@ std::vector<checkpoint::OptimizerSlice> SlicesOf(const TrainState& state) {
                       .v = adamw.v});
   }
   return slices;
+}
+
+absl::StatusOr<std::optional<at::ScalarType>> WrittenDtype(
+    const v1::RunConfig& config) {
+  if (config.checkpoint().dtype() == v1::CheckpointConfig::DTYPE_TRAINED) {
+    return std::nullopt;
+  }
+  return checkpoint::StoredDtype(config.model().path());
 }
 
 void SetMachine(v1::TrainState& state) {

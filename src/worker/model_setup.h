@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "checkpoint/checkpoint.h"
 #include "model/parameters.h"
 #include "varalign/v1/checkpoint.pb.h"
+#include "varalign/v1/run_config.pb.h"
 #include "worker/trainer.h"
 
 namespace varalign::worker {
@@ -20,7 +22,8 @@ namespace varalign::worker {
 // model::ReadModelConfig, checkpoint::ModelTensors and model::LoadTensors;
 // InvalidArgument also for a model that is no causal language model.
 absl::StatusOr<model::Parameters> LoadParameters(
-    const std::filesystem::path& directory, at::ScalarType dtype);
+    const std::filesystem::path& directory, at::ScalarType dtype,
+    const model::LoadProgress& progress = nullptr);
 
 // Verifies a checkpoint and reads its state.
 //   DataLoss             it is damaged
@@ -29,6 +32,12 @@ absl::StatusOr<v1::TrainState> OpenCheckpoint(
     const std::filesystem::path& checkpoint, const std::string& dataset_xxh3,
     int64_t num_parameters);
 
+// Puts the optimizer's parameters, which have full precision, in the place of
+// those that LoadParameters read from the checkpoint's model directory. Codes
+// of checkpoint::ReadOptimizerState.
+absl::Status RestoreParameters(const std::filesystem::path& checkpoint,
+                               model::Parameters& parameters);
+
 // Puts this rank's slices of the optimizer's state into `state`, bit by bit,
 // whatever world size wrote it.
 absl::Status RestoreOptimizer(const std::filesystem::path& checkpoint,
@@ -36,6 +45,16 @@ absl::Status RestoreOptimizer(const std::filesystem::path& checkpoint,
 
 // What a checkpoint keeps of this rank's optimizer.
 std::vector<checkpoint::OptimizerSlice> SlicesOf(const TrainState& state);
+
+// Freezes what `train.freeze` names. Codes of model::Freeze, with the exit code
+// of a bad configuration.
+absl::Status FreezeAsTold(const v1::TrainConfig& train,
+                          model::Parameters& parameters);
+
+// The dtype of the models that the run writes; empty: as trained. Codes of
+// checkpoint::StoredDtype.
+absl::StatusOr<std::optional<at::ScalarType>> WrittenDtype(
+    const v1::RunConfig& config);
 
 // Threads and CPU of this process: the same bits need the same.
 void SetMachine(v1::TrainState& state);

@@ -72,6 +72,7 @@ class RankRun {
   absl::Status Connect();
   absl::Status OpenData();
   absl::Status OpenModel();
+  absl::Status PrepareSaver();
   StartState Start() const;
   absl::Status JoinGroup();
   absl::Status FixConstants();
@@ -152,10 +153,15 @@ absl::Status RankRun::OpenModel() {
     resumed_from_ =
         CheckpointRoot() / checkpoint::CheckpointName(run_.checkpoint_step());
   }
-  ASSIGN_OR_RETURN(parameters_,
-                   LoadParameters(resumes ? resumed_from_ / "model"
-                                          : fs::path(config.model().path()),
-                                  DtypeOf(config.train())));
+  ASSIGN_OR_RETURN(
+      parameters_,
+      LoadParameters(
+          resumes ? resumed_from_ / "model" : fs::path(config.model().path()),
+          DtypeOf(config.train()), [this](uint64_t done, uint64_t total) {
+            heartbeat_->SetProgress("loading the model, MiB", done >> 20,
+                                    total >> 20);
+          }));
+  heartbeat_->SetActivity("joining the group");
   done_.set_format_version(1);
   done_.set_dataset_xxh3_128(data_->dataset.manifest_xxh3());
   done_.set_num_parameters(static_cast<uint64_t>(parameters_->num_parameters));
@@ -163,16 +169,27 @@ absl::Status RankRun::OpenModel() {
     ASSIGN_OR_RETURN(
         done_, OpenCheckpoint(resumed_from_, data_->dataset.manifest_xxh3(),
                               parameters_->num_parameters));
+    RETURN_IF_ERROR(RestoreParameters(resumed_from_, *parameters_));
     WarnWhereBitsMayDiffer(done_, flags_.world_size);
   }
+  RETURN_IF_ERROR(FreezeAsTold(config.train(), *parameters_));
   done_.set_world_size(flags_.world_size);
   SetMachine(done_);
+  return PrepareSaver();
+}
+
+absl::Status RankRun::PrepareSaver() {
+  const v1::RunConfig& config = run_.config();
+  ASSIGN_OR_RETURN(const auto dtype, WrittenDtype(config));
   saver_.emplace(
-      CheckpointSaver::Options{.root = CheckpointRoot(),
-                               .source_model = config.model().path(),
-                               .world_size = flags_.world_size,
-                               .keep = config.checkpoint().keep(),
-                               .acknowledged_step = run_.checkpoint_step()},
+      CheckpointSaver::Options{
+          .root = CheckpointRoot(),
+          .model = {.source = config.model().path(),
+                    .max_shard_bytes = config.checkpoint().max_shard_bytes(),
+                    .dtype = dtype},
+          .world_size = flags_.world_size,
+          .keep = config.checkpoint().keep(),
+          .acknowledged_step = run_.checkpoint_step()},
       *client_);
   return saver_->Prepare(parameters_->num_parameters);
 }

@@ -1,6 +1,9 @@
 """Killed processes: what is lost, what goes on, what resumes, bit for bit."""
+import array
+import json
 import os
 import pathlib
+import shutil
 import signal
 import time
 
@@ -8,6 +11,27 @@ import harness
 from harness import WORLD
 
 STEPS = 20  # 40 examples / 8, 4 epochs
+
+
+def tensors_of(model):
+    """Bytes of every tensor of a directory, by name."""
+    tensors = {}
+    for path in pathlib.Path(model).glob("*.safetensors"):
+        data = path.read_bytes()
+        length = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8:8 + length])
+        header.pop("__metadata__", None)
+        for name, entry in header.items():
+            begin, end = entry["data_offsets"]
+            tensors[name] = data[8 + length:][begin:end]
+    return tensors
+
+
+def rounded_to_bfloat16(data):
+    """float32 to bfloat16, to nearest, ties to even."""
+    values = array.array("I", data)
+    return array.array("H", [(v + 0x7fff + (v >> 16 & 1)) >> 16
+                             for v in values]).tobytes()
 
 
 class FaultTest(harness.ServiceTest):
@@ -22,8 +46,21 @@ class FaultTest(harness.ServiceTest):
         self.service.start_workers(workers)
 
     def model_bytes(self, run):
-        return (pathlib.Path(run["directory"]) / "model" /
-                "model.safetensors").read_bytes()
+        """Of all shards, in their order."""
+        files = (pathlib.Path(run["directory"]) / "model").glob("*.safetensors")
+        return b"".join(file.read_bytes() for file in sorted(files))
+
+    def kill_and_resume(self, run_id):
+        """Kills a worker after step 7; the run as it is when all is done."""
+        self.service.wait_for_step(run_id, 7)
+        os.kill(self.service.trainer_pids(run_id)[1], signal.SIGKILL)
+        self.assertEqual(self.service.wait_for(run_id)["state"], "FAILED")
+        harness.json_of(harness.varalign(
+            "submit", "--resume", run_id, "--coordinator",
+            self.service.coordinator, "--json"))
+        run = self.service.wait_for(run_id, timeout=120)
+        self.assertEqual(run["state"], "SUCCEEDED", run["reason"])
+        return run
 
     def uninterrupted(self):
         """Model bytes and losses of the same run when nothing happens."""
@@ -59,6 +96,38 @@ class FaultTest(harness.ServiceTest):
         self.assertEqual(run["state"], "SUCCEEDED", run["reason"])
         self.assertEqual(run["generation"], 2)
         self.assert_same_run(run, model, losses)
+
+    def test_shards_of_half_precision_are_resumed_bit_for_bit(self):
+        policy = self.directory / "policy"
+        shutil.copytree(WORLD / "policy", policy)
+        config = json.loads((policy / "config.json").read_text())
+        for key in config.keys() & {"dtype", "torch_dtype"}:
+            config[key] = "bfloat16"
+        (policy / "config.json").write_text(json.dumps(config))
+        self.config = self.world_config(
+            model={"path": str(policy)},
+            train={"epochs": 4, "freeze": "*embed_tokens*"},
+            checkpoint={"interval_steps": 5, "max_shard_bytes": 20000})
+        self.start()
+        model, losses = self.uninterrupted()
+        run = self.kill_and_resume(
+            self.service.submit(self.config)["run_id"])
+        self.assert_same_run(run, model, losses)
+
+        written = pathlib.Path(run["directory"]) / "model"
+        index = json.loads(
+            (written / "model.safetensors.index.json").read_text())
+        shards = {written / name for name in index["weight_map"].values()}
+        self.assertGreater(len(shards), 1)
+        self.assertEqual(shards, set(written.glob("*.safetensors")))
+        self.assertNotIn(b'"F32"', model)
+        before, after = tensors_of(policy), tensors_of(written)
+        self.assertEqual(before.keys(), after.keys())
+        kept = {name for name in before
+                if rounded_to_bfloat16(before[name]) == after[name]}
+        self.assertEqual(kept, {"model.embed_tokens.weight"})
+        self.assertEqual(json.loads((written / "config.json").read_text()),
+                         config)
 
     def test_a_killed_supervisor_takes_its_rank_along_and_is_named(self):
         self.start()

@@ -85,8 +85,12 @@ class CheckpointSaverTest : public ::testing::Test {
                      clock_, departure_));
   }
   CheckpointSaver Saver(uint64_t acknowledged = 0) {
+    return Saver({.source = Model()}, acknowledged);
+  }
+  CheckpointSaver Saver(checkpoint::WriteModelOptions model,
+                        uint64_t acknowledged = 0) {
     return CheckpointSaver({.root = root_,
-                            .source_model = Model(),
+                            .model = std::move(model),
                             .world_size = 1,
                             .keep = 2,
                             .acknowledged_step = acknowledged},
@@ -135,6 +139,22 @@ TEST_F(CheckpointSaverTest, WhatIsCommittedVerifiesAndIsWhatWasOffered) {
   ASSERT_OK_AND_ASSIGN(const v1::TrainState state,
                        checkpoint::ReadTrainState(root_ / "step-00000007"));
   EXPECT_EQ(state.step(), 7u);
+}
+
+TEST_F(CheckpointSaverTest, AShardedModelOfHalfPrecisionLosesNoTrainedBit) {
+  CheckpointSaver saver = Saver(
+      {.source = Model(), .max_shard_bytes = 9000, .dtype = at::kBFloat16});
+  ASSERT_OK(saver.Save(At(7), *train_));
+  const fs::path saved = root_ / "step-00000007";
+  EXPECT_TRUE(fs::exists(saved / "model" / "model.safetensors.index.json"));
+  ASSERT_OK_AND_ASSIGN(model::Parameters parameters,
+                       LoadParameters(saved / "model", at::kFloat));
+  const at::Tensor trained = train_->parameters.flat;
+  EXPECT_TRUE(
+      at::equal(parameters.flat, trained.to(at::kBFloat16).to(at::kFloat)));
+  EXPECT_FALSE(at::equal(parameters.flat, trained));
+  ASSERT_OK(RestoreParameters(saved, parameters));
+  EXPECT_TRUE(at::equal(parameters.flat, trained));
 }
 
 TEST_F(CheckpointSaverTest, KeepsAsManyAsItWasTold) {
@@ -210,7 +230,7 @@ class SecondRankTest : public CheckpointSaverTest {
   }
   absl::Status Save() {
     return CheckpointSaver(
-               {.root = root_, .source_model = Model(), .world_size = 2},
+               {.root = root_, .model = {.source = Model()}, .world_size = 2},
                *client_)
         .Save(At(7), *train_);
   }
