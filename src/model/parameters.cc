@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "absl/functional/function_ref.h"
+#include "model/zeroed_tensor.h"
 
 namespace varalign::model {
 namespace {
@@ -98,7 +99,7 @@ Parameters MakeParameters(const ModelConfig& config, at::ScalarType dtype) {
   });
   const int64_t padded =
       (total + kFlatMultiple - 1) / kFlatMultiple * kFlatMultiple;
-  parameters.flat = at::zeros({padded}, at::TensorOptions().dtype(dtype));
+  parameters.flat = ZeroedTensor(padded, dtype);
   parameters.num_parameters = total;
   int64_t offset = 0;
   VisitTensors(parameters, [&](at::Tensor& tensor, Kind, const Shape& shape) {
