@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Makes the reference numbers of tests/golden with transformers and PyTorch.
 
-  make_golden.py [--out tests/golden] [--only-greedy]
+  make_golden.py [--out tests/golden] [--only-greedy | --only-lora]
 
-Needs torch, transformers and safetensors; the committed files say in
-golden.json which versions made them. tests/golden/README.md describes the files.
+Needs torch, transformers and safetensors, and peft for the adapters; the
+committed files say in golden.json which versions made them. tests/golden/README.md describes the files.
 """
 import argparse
 import json
@@ -36,6 +36,14 @@ MODELS = {
     "qwen3": ("Qwen3", "CausalLM", dict(tie_word_embeddings=False, rope_parameters=dict(ROPE, rope_theta=1e6))),
     "qwen2-reward": ("Qwen2", "SequenceClassification", dict(num_labels=1)),
     "qwen3-reward": ("Qwen3", "SequenceClassification", dict(num_labels=1)),
+}
+
+
+# Adapters on models from above: r, alpha, target modules.
+ADAPTERS = {
+    "llama-untied": (4, 8, "all-linear"),
+    "qwen2": (3, 4, ["q_proj", "v_proj"]),
+    "qwen3": (2, 3, ["k_proj", "o_proj", "up_proj", "down_proj"]),
 }
 
 
@@ -160,18 +168,76 @@ def write_greedy(out):
         file.write("\n")
 
 
+def adapted(directory, rank, alpha, modules, seed):
+    """A model in float64 with an adapter by peft, whose values float32 holds."""
+    import peft
+    base = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float64, attn_implementation="eager")
+    config = peft.LoraConfig(r=rank, lora_alpha=alpha, target_modules=modules, lora_dropout=0.0, task_type="CAUSAL_LM")
+    model = peft.get_peft_model(base, config).double()
+    torch.manual_seed(100 + seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                parameter.copy_(torch.empty(parameter.shape).normal_(0.0, 0.25))
+    return model
+
+
+def write_lora(out):
+    """lora/MODEL: an adapter as peft saves it, with logits, gradients and updates of A and B alone."""
+    import peft
+    for seed, (name, (rank, alpha, modules)) in enumerate(ADAPTERS.items(), start=1):
+        directory = os.path.join(out, "lora", name)
+        os.makedirs(directory, exist_ok=True)
+        model, rows = adapted(os.path.join(out, name), rank, alpha, modules, seed), make_rows(seed)
+        model.peft_config["default"].base_model_name_or_path = name
+        model.save_pretrained(directory)
+        path = os.path.join(directory, "adapter_model.safetensors")
+        save_file({key: t.float() for key, t in load_file(path).items()}, path, metadata={"format": "pt"})
+        named = {key.replace(".default", ""): p for key, p in model.named_parameters() if p.requires_grad}
+        loss = batch_loss(model, rows)
+        loss.backward()
+        tensors = {"gradient." + key: p.grad.clone() for key, p in named.items()}
+        with torch.no_grad():
+            tensors["logits"] = torch.cat([row_logits(model, row) for row in rows])
+        optimizer = torch.optim.AdamW(named.values(), lr=LEARNING_RATE, betas=BETAS, eps=EPSILON, weight_decay=DECAY)
+        steps = []
+        for _ in range(STEPS):
+            optimizer.zero_grad()
+            step_loss = batch_loss(model, rows)
+            step_loss.backward()
+            norm = torch.nn.utils.clip_grad_norm_(named.values(), MAX_NORM)
+            optimizer.step()
+            steps.append(dict(loss=step_loss.item(), gradient_norm=norm.item(),
+                              parameter_norms={key: p.detach().norm().item() for key, p in named.items()}))
+        versions = dict(torch=torch.__version__, transformers=transformers.__version__, peft=peft.__version__)
+        golden = dict(made_with=versions, rows=rows, loss=loss.item(),
+                      adamw=dict(learning_rate=LEARNING_RATE, beta1=BETAS[0], beta2=BETAS[1], epsilon=EPSILON,
+                                 weight_decay=DECAY, max_norm=MAX_NORM, steps=steps))
+        save_file({key: t.float().contiguous() for key, t in tensors.items()}, os.path.join(directory, "golden.safetensors"))
+        with open(os.path.join(directory, "golden.json"), "w", encoding="utf-8") as file:
+            json.dump(golden, file, separators=(",", ":"))
+            file.write("\n")
+        os.remove(os.path.join(directory, "README.md"))
+        for file in os.listdir(directory):
+            os.chmod(os.path.join(directory, file), 0o644)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default=os.path.join(os.path.dirname(__file__), "..", "tests", "golden"))
     parser.add_argument("--only-greedy", action="store_true", help="make generate.json from the models that are there")
+    parser.add_argument("--only-lora", action="store_true", help="make lora/ from the models that are there")
     arguments = parser.parse_args()
     out = arguments.out
     torch.set_num_threads(1)
     if arguments.only_greedy:
         return write_greedy(out)
+    if arguments.only_lora:
+        return write_lora(out)
     for seed, (name, (family, head, extra)) in enumerate(MODELS.items(), start=1):
         write(os.path.join(out, name), family, head, extra, seed)
-    return write_greedy(out)
+    write_greedy(out)
+    return write_lora(out)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,9 @@ at::Tensor Product(const at::Tensor& x, const LinearParameters& parameters,
     } else {
       at::mm_out(part, rows, transposed);
     }
+    if (!parameters.low_rank.empty()) {
+      AddLowRank(rows, parameters.low_rank, part);
+    }
   }
   return out;
 }

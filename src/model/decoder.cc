@@ -58,15 +58,17 @@ std::shared_ptr<const AttentionLayout> MakeLayout(
 }
 
 Tensors Leaves(const LayerParameters& layer) {
-  Tensors leaves;
-  for (const at::Tensor& leaf :
-       {layer.input_norm, layer.qkv.weight, layer.qkv.bias, layer.query_norm,
-        layer.key_norm, layer.output.weight, layer.output.bias, layer.post_norm,
-        layer.gate_up.weight, layer.gate_up.bias, layer.down.weight,
-        layer.down.bias}) {
-    if (leaf.defined()) leaves.push_back(leaf);
+  Tensors all = {layer.input_norm, layer.query_norm, layer.key_norm,
+                 layer.post_norm};
+  for (const LinearParameters* linear :
+       {&layer.qkv, &layer.output, &layer.gate_up, &layer.down}) {
+    all.insert(all.end(), {linear->weight, linear->bias, linear->low_rank.a});
+    for (const LowRank::Part& part : linear->low_rank.parts) {
+      all.push_back(part.b);
+    }
   }
-  return leaves;
+  std::erase_if(all, [](const at::Tensor& leaf) { return !leaf.defined(); });
+  return all;
 }
 
 // The recipe where the pass wants one.

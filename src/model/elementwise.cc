@@ -93,10 +93,11 @@ class AddNormFunction : public torch::autograd::Function<AddNormFunction> {
                              .width = x.size(1)},
                             x.size(0), parts);
     });
-    at::Tensor dweight = parts.sum(0);
+    at::Tensor dweight;
     if (at::Tensor& sum = saved[2].mutable_grad(); sum.defined()) {
-      sum.add_(dweight);
-      dweight.reset();
+      sum.add_(parts.sum(0));
+    } else if (saved[2].requires_grad()) {
+      dweight = parts.sum(0);
     }
     const bool has_delta = ctx->saved_data["has_delta"].toBool();
     return {d, has_delta ? d : at::Tensor(), dweight, at::Tensor()};

@@ -5,6 +5,8 @@
 
 #include <optional>
 
+#include "model/kept_input.h"
+
 namespace varalign::model {
 namespace {
 
@@ -17,23 +19,25 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
                             const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias,
                             const Recipe& recipe) {
-    const bool keeps_x = recipe.kind == Recipe::Kind::kNone;
-    ctx->save_for_backward({keeps_x ? x : recipe.source, weight,
-                            bias.value_or(at::Tensor()), recipe.weight});
-    ctx->saved_data["kind"] = static_cast<int64_t>(recipe.kind);
-    ctx->saved_data["eps"] = recipe.eps;
+    KeptInput kept;
+    if (weight.requires_grad()) kept = KeepInput(ctx, x, recipe);
+    ctx->save_for_backward(
+        {kept.tensor, weight, bias.value_or(at::Tensor()), kept.weight});
     return bias.has_value() ? at::addmm(*bias, x, weight.t())
                             : at::mm(x, weight.t());
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const variable_list saved = ctx->get_saved_variables();
-    const at::Tensor x = FormX(ctx, saved);
+    const at::Tensor& weight = saved[1];
     const at::Tensor& dy = grads[0];
-    at::Tensor dx;
-    if (ctx->needs_input_grad(0)) dx = at::mm(dy, saved[1].detach());
-    return {dx, WeightGradient(saved[1], dy, x), BiasGradient(saved[2], dy),
-            at::Tensor()};
+    at::Tensor dx, dweight;
+    if (ctx->needs_input_grad(0)) dx = at::mm(dy, weight.detach());
+    if (weight.requires_grad()) {
+      dweight =
+          WeightGradient(weight, dy, FormInput(ctx, {saved[0], saved[3]}));
+    }
+    return {dx, dweight, BiasGradient(saved[2], dy), at::Tensor()};
   }
 
  private:
@@ -45,7 +49,7 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
       sum.addmm_(dy.t(), x);
       return {};
     }
-    return weight.requires_grad() ? at::mm(dy.t(), x) : at::Tensor();
+    return at::mm(dy.t(), x);
   }
 
   static at::Tensor BiasGradient(const at::Tensor& bias, const at::Tensor& dy) {
@@ -55,15 +59,6 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
       return {};
     }
     return bias.requires_grad() ? dy.sum(0) : at::Tensor();
-  }
-
-  static at::Tensor FormX(AutogradContext* ctx, const variable_list& saved) {
-    const Recipe recipe{
-        .kind = static_cast<Recipe::Kind>(ctx->saved_data["kind"].toInt()),
-        .source = saved[0],
-        .weight = saved[3],
-        .eps = ctx->saved_data["eps"].toDouble()};
-    return recipe.kind == Recipe::Kind::kNone ? saved[0] : recipe.Form();
   }
 };
 
@@ -92,6 +87,10 @@ class EmbedFunction : public torch::autograd::Function<EmbedFunction> {
 
 at::Tensor Linear(const at::Tensor& x, const LinearParameters& parameters,
                   const Recipe& recipe_of_x) {
+  if (!parameters.low_rank.empty()) {
+    return AdaptedLinear(x, parameters.weight, parameters.bias,
+                         parameters.low_rank, recipe_of_x);
+  }
   return LinearFunction::apply(
       x, parameters.weight,
       parameters.bias.defined() ? std::optional(parameters.bias) : std::nullopt,
@@ -114,6 +113,9 @@ at::Tensor TiledLinear(const at::Tensor& x, const LinearParameters& parameters,
       at::addmm_out(tile, parameters.bias.detach(), rows, transposed);
     } else {
       at::mm_out(tile, rows, transposed);
+    }
+    if (!parameters.low_rank.empty()) {
+      AddLowRank(rows, parameters.low_rank, tile);
     }
   }
   return out;

@@ -6,20 +6,23 @@
 
 #include <cstdint>
 
+#include "model/low_rank.h"
 #include "model/recipe.h"
 
 namespace varalign::model {
 
-// y = x weight^T + bias.
+// y = x weight^T + bias, and the low-rank part where there is one: then weight
+// and bias are frozen.
 struct LinearParameters {
   at::Tensor weight = {};  // [out, in]
   at::Tensor bias = {};    // [out]; undefined: none
+  LowRank low_rank = {};
 };
 
 // x [T, in] -> y [T, out]. Where a parameter already has a gradient, the
 // backward pass adds to that memory and hands the engine none. No gradient is
-// computed for what requires none. With a recipe of x the backward pass forms x
-// again instead of keeping it.
+// computed for what requires none, and x is kept only for gradients. With a
+// recipe of x the backward pass forms x again instead of keeping it.
 at::Tensor Linear(const at::Tensor& x, const LinearParameters& parameters,
                   const Recipe& recipe_of_x = {});
 

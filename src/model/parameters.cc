@@ -73,6 +73,22 @@ void AddDecayed(int64_t begin, int64_t end, Parameters& parameters) {
   }
 }
 
+void EnableAdapterGradients(Parameters& parameters) {
+  const auto enable = [&](at::Tensor& tensor) {
+    tensor = tensor.detach().requires_grad_();
+    tensor.mutable_grad() =
+        parameters.gradients.narrow(0, tensor.storage_offset(), tensor.numel())
+            .view(tensor.sizes());
+  };
+  for (LayerParameters& layer : parameters.layers) {
+    for (LinearParameters* linear : LinearsOf(layer)) {
+      if (linear->low_rank.empty()) continue;
+      enable(linear->low_rank.a);
+      for (LowRank::Part& part : linear->low_rank.parts) enable(part.b);
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<at::Tensor> TensorsOf(const LayerParameters& layer) {
@@ -85,6 +101,10 @@ std::vector<at::Tensor> TensorsOf(const LayerParameters& layer) {
     if (tensor->defined()) tensors.push_back(*tensor);
   }
   return tensors;
+}
+
+std::array<LinearParameters*, 4> LinearsOf(LayerParameters& layer) {
+  return {&layer.qkv, &layer.output, &layer.gate_up, &layer.down};
 }
 
 Parameters MakeParameters(const ModelConfig& config, at::ScalarType dtype) {
@@ -125,6 +145,10 @@ void InitializeRandomly(uint64_t seed, Parameters& parameters) {
 
 void EnableGradients(Parameters& parameters) {
   parameters.gradients = at::zeros_like(parameters.flat);
+  if (parameters.base.defined()) {
+    EnableAdapterGradients(parameters);
+    return;
+  }
   int64_t offset = 0;
   VisitTensors(parameters, [&](at::Tensor& tensor, Kind, const Shape& shape) {
     const int64_t count = NumElements(shape);

@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -33,17 +34,24 @@ struct LayerParameters {
   LinearParameters down;     // [H, I]
 };
 
-// The tensors that a layer has, in the order of the flat buffer.
+// The tensors that a layer has, in the order of the flat buffer; without those
+// of an adapter.
 std::vector<at::Tensor> TensorsOf(const LayerParameters& layer);
 
-// All tensors are views of `flat` [P]. For training, EnableGradients gives each
-// leaf a gradient that is a view of `gradients` [P], so that backward passes
-// add up there: zero `gradients` before the first micro-batch of a step. Not
-// thread safe while training; else immutable.
+// The matrices of a layer in the same order: what may have a low-rank part.
+std::array<LinearParameters*, 4> LinearsOf(LayerParameters& layer);
+
+// All tensors are views of `flat` [P]; of a model with an adapter
+// (model/adapter.h) those of the adapter are, and all others are views of
+// `base` and frozen. For training, EnableGradients gives each leaf in `flat` a
+// gradient that is a view of `gradients` [P], so that backward passes add up
+// there: zero `gradients` before the first micro-batch of a step. Not thread
+// safe while training; else immutable.
 struct Parameters {
   ModelConfig config;
   at::Tensor flat;             // [P], padded to a multiple of `kFlatMultiple`
   int64_t num_parameters = 0;  // before the padding
+  at::Tensor base;             // undefined: no adapter
   at::Tensor gradients;  // [P] same dtype; undefined until EnableGradients
   at::Tensor embedding;  // [V, H]
   std::vector<LayerParameters> layers;

@@ -36,7 +36,7 @@ void BackwardFrom(const Tensors& outputs, const variable_list& grads) {
     roots.push_back(outputs[i]);
     root_grads.push_back(grads[i]);
   }
-  torch::autograd::backward(roots, root_grads);
+  if (!roots.empty()) torch::autograd::backward(roots, root_grads);
 }
 
 class RerunFunction : public torch::autograd::Function<RerunFunction> {
