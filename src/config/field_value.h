@@ -22,6 +22,7 @@ namespace varalign::config {
 //   durations      30s, 2m, 1h30m; above 0
 //   enums          the word, in lower case
 //   bools          true, false
+//   names          q_proj, v_proj
 absl::Status SetFromText(std::string_view text, const FieldDescriptor& field,
                          const std::filesystem::path& directory,
                          Message& message);

@@ -4,6 +4,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "base/adapter_modules.h"
 #include "base/require.h"
 #include "config/diagnostics.h"
 #include "config/field_value.h"
@@ -55,6 +56,37 @@ void CheckMoments(const v1::RunConfig& config,
   };
   check("train.beta1", config.train().beta1());
   check("train.beta2", config.train().beta2());
+}
+
+// What the adapter cannot have, and what there is to have without one.
+void CheckLora(const v1::RunConfig& config, std::vector<Conflict>& conflicts) {
+  const v1::LoraConfig& lora = config.train().lora();
+  const auto modules = base::ParseAdapterModules(lora.target_modules());
+  if (!modules.ok()) {
+    conflicts.push_back({{"train.lora.target_modules"},
+                         std::string(modules.status().message())});
+  }
+  if (lora.dropout() != 0) {
+    conflicts.push_back({{"train.lora.dropout"},
+                         "only 0 is supported, since a step draws no random "
+                         "numbers; leave it out"});
+  }
+  if (lora.rank() > 0) {
+    if (!config.train().freeze().empty()) {
+      conflicts.push_back({{"train.freeze", "train.lora.rank"},
+                           "an adapter freezes the whole model; leave it out"});
+    }
+    return;
+  }
+  constexpr char kNoAdapter[] =
+      "has no meaning without an adapter; set train.lora.rank above 0";
+  if (lora.alpha() > 0) {
+    conflicts.push_back({{"train.lora.alpha", "train.lora.rank"}, kNoAdapter});
+  }
+  if (!lora.adapter().empty()) {
+    conflicts.push_back(
+        {{"train.lora.adapter", "train.lora.rank"}, kNoAdapter});
+  }
 }
 
 // A default that its own rules refuse is a mistake in run_config.proto, which
@@ -110,6 +142,7 @@ std::vector<Conflict> FindConflicts(const v1::RunConfig& config) {
   CheckBlocks(config, conflicts);
   CheckEval(config, conflicts);
   CheckMoments(config, conflicts);
+  CheckLora(config, conflicts);
   return conflicts;
 }
 

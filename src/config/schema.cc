@@ -54,6 +54,11 @@ Json EnumSchema(const FieldDescriptor& field) {
   return {{"enum", words}};
 }
 
+Json NamesSchema() {
+  const Json text = {{"type", "string"}};
+  return {{"anyOf", {text, {{"type", "array"}, {"items", text}}}}};
+}
+
 Json ValueSchema(const FieldDescriptor& field) {
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_BOOL:
@@ -66,6 +71,7 @@ Json ValueSchema(const FieldDescriptor& field) {
     case FieldDescriptor::CPPTYPE_ENUM:
       return EnumSchema(field);
     case FieldDescriptor::CPPTYPE_STRING:
+      if (RuleOf(field).unit() == v1::UNIT_NAMES) return NamesSchema();
       return {{"type", "string"}};
     default:  // a duration
       return {{"type", "string"}, {"pattern", "^([0-9.]+(ms|s|m|h))+$"}};

@@ -61,19 +61,40 @@ const char* KindName(YamlNode::Kind kind) {
   return kind == YamlNode::Kind::kList ? "a list" : "a section";
 }
 
+void ReadText(const std::string& text, const std::string& path,
+              const Place& place, const FieldDescriptor& field,
+              const std::filesystem::path& directory, Message& section,
+              Reading& reading) {
+  const absl::Status status = SetFromText(text, field, directory, section);
+  if (!status.ok()) {
+    reading.Refuse(path, place, base::ToStd(status.message()));
+  }
+}
+
+// A list means what its names with commas between them mean.
+void ReadNames(const YamlNode& list, const std::string& path,
+               const Place& place, const FieldDescriptor& field,
+               Message& section, Reading& reading) {
+  std::vector<std::string> names;
+  for (const YamlNode& item : list.items) {
+    if (item.kind != YamlNode::Kind::kScalar) {
+      reading.Refuse(path, item.place, "expected a name in the list");
+      return;
+    }
+    names.push_back(item.text);
+  }
+  ReadText(absl::StrJoin(names, ", "), path, place, field, "", section,
+           reading);
+}
+
 void ReadValue(const YamlNode& node, const std::string& path,
                const Place& place, const FieldDescriptor& field,
                const std::filesystem::path& directory, Message& section,
                Reading& reading) {
   switch (node.kind) {
-    case YamlNode::Kind::kScalar: {
-      const absl::Status status =
-          SetFromText(node.text, field, directory, section);
-      if (!status.ok()) {
-        reading.Refuse(path, place, base::ToStd(status.message()));
-      }
+    case YamlNode::Kind::kScalar:
+      ReadText(node.text, path, place, field, directory, section, reading);
       return;
-    }
     case YamlNode::Kind::kNothing:
       reading.Refuse(path, place,
                      RuleOf(field).required()
@@ -81,6 +102,11 @@ void ReadValue(const YamlNode& node, const std::string& path,
                          : "has no value; leave the key out for its default");
       return;
     default:
+      if (node.kind == YamlNode::Kind::kList &&
+          RuleOf(field).unit() == v1::UNIT_NAMES) {
+        ReadNames(node, path, place, field, section, reading);
+        return;
+      }
       reading.Refuse(path, place,
                      absl::StrCat("expected ", ExpectedText(field), ", got ",
                                   KindName(node.kind)));

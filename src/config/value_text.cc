@@ -76,7 +76,10 @@ std::string ExpectedText(const FieldDescriptor& field) {
                           absl::StrAppend(out, EnumWord(*value));
                         }));
     case FieldDescriptor::CPPTYPE_STRING:
-      return RuleOf(field).unit() == v1::UNIT_PATH ? "a path" : "text";
+      return RuleOf(field).unit() == v1::UNIT_PATH ? "a path"
+             : RuleOf(field).unit() == v1::UNIT_NAMES
+                 ? "names with commas between them, or a list"
+                 : "text";
     default:
       return IsDuration(field) ? "a duration such as 30s, 2m or 1h"
                                : "a section with keys";

@@ -11,17 +11,13 @@
 #include "base/status_macros.h"
 #include "base/version.h"
 #include "checkpoint/checkpoint.h"
-#include "model/parameters.h"
+#include "model/adapter.h"
 #include "worker/model_setup.h"
 
 namespace varalign::worker {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A checkpoint's bytes per parameter: the model, master, m and v, and some
-// room.
-constexpr double kBytesPerParameter = 16 * 1.1;
 
 v1::FileDigest ToProto(const checkpoint::ModelFile& file,
                        const std::string& prefix) {
@@ -54,10 +50,19 @@ absl::Status CannotSave(const absl::Status& status, const fs::path& root) {
 
 }  // namespace
 
+uint64_t CheckpointBytes(const model::Parameters& parameters) {
+  constexpr double kRoom = 1.1;
+  const bool adapts = parameters.base.defined();
+  const at::Tensor& model = adapts ? parameters.base : parameters.flat;
+  const size_t bytes =
+      model.nbytes() + (adapts ? 4 : 3) * parameters.flat.nbytes();
+  return static_cast<uint64_t>(kRoom * static_cast<double>(bytes));
+}
+
 CheckpointSaver::CheckpointSaver(Options options, CoordinatorClient& client)
     : options_(std::move(options)), client_(client) {}
 
-absl::Status CheckpointSaver::Prepare(int64_t num_parameters) const {
+absl::Status CheckpointSaver::Prepare(uint64_t num_bytes) const {
   const auto prepare = [&]() -> absl::Status {
     RETURN_IF_ERROR(base::CreateDirectories(options_.root));
     const v1::RankIdentity& identity = client_.identity();
@@ -72,11 +77,9 @@ absl::Status CheckpointSaver::Prepare(int64_t num_parameters) const {
     RETURN_IF_ERROR(
         checkpoint::SetAsideNewer(options_.root, options_.acknowledged_step));
     ASSIGN_OR_RETURN(const uint64_t free, base::FreeBytes(options_.root));
-    const auto needed = static_cast<uint64_t>(
-        kBytesPerParameter * static_cast<double>(num_parameters));
-    if (free < needed) {
+    if (free < num_bytes) {
       return absl::ResourceExhaustedError(
-          absl::StrCat("one needs ", needed, " bytes, ", free, " are free"));
+          absl::StrCat("one needs ", num_bytes, " bytes, ", free, " are free"));
     }
     return absl::OkStatus();
   };
@@ -121,11 +124,20 @@ absl::Status CheckpointSaver::Write(const fs::path& staging,
   if (rank == 0) {
     ASSIGN_OR_RETURN(
         const auto model,
-        checkpoint::WriteModelDirectory(
-            staging / "model", model::HuggingFaceTensors(train.parameters),
-            options_.model));
+        checkpoint::WriteModelDirectory(staging / "model",
+                                        model::MergedTensors(train.parameters),
+                                        options_.model));
     for (const checkpoint::ModelFile& file : model) {
       files.push_back(ToProto(file, "model/"));
+    }
+    if (options_.adapter.has_value()) {
+      ASSIGN_OR_RETURN(const auto adapter,
+                       checkpoint::WriteAdapterDirectory(
+                           staging / "adapter", *options_.adapter,
+                           model::AdapterTensors(train.parameters)));
+      for (const checkpoint::ModelFile& file : adapter) {
+        files.push_back(ToProto(file, "adapter/"));
+      }
     }
     ASSIGN_OR_RETURN(const checkpoint::ModelFile written,
                      checkpoint::WriteTrainState(staging, state));

@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "checkpoint/adapter_directory.h"
 #include "checkpoint/model_directory.h"
 #include "varalign/v1/checkpoint.pb.h"
 #include "varalign/v1/coordinator.pb.h"
@@ -15,6 +17,10 @@
 #include "worker/trainer.h"
 
 namespace varalign::worker {
+
+// What a checkpoint takes on disk, over all ranks and with some room: the
+// model, master, m and v of what is trained, and the adapter, if any.
+uint64_t CheckpointBytes(const model::Parameters& parameters);
 
 // Every rank writes its files into one staging directory and offers them to
 // the coordinator, which is the barrier; the granted rank commits. Not thread
@@ -24,6 +30,8 @@ class CheckpointSaver {
   struct Options {
     std::filesystem::path root;  // <run>/checkpoints
     checkpoint::WriteModelOptions model;
+    // Of the run; empty: the whole model is trained.
+    std::optional<checkpoint::AdapterConfig> adapter = std::nullopt;
     uint32_t world_size = 1;
     uint32_t keep = 2;
     uint64_t acknowledged_step = 0;  // of the newest acknowledged checkpoint
@@ -33,11 +41,11 @@ class CheckpointSaver {
   CheckpointSaver(Options options, CoordinatorClient& client);
 
   // Proves that this rank can write there and that there is room for one
-  // checkpoint of `num_parameters`; removes what older generations staged, and
-  // sets aside what they renamed but nobody acknowledged.
+  // checkpoint of `num_bytes`; removes what older generations staged, and sets
+  // aside what they renamed but nobody acknowledged.
   //   PermissionDenied (73)    the directory cannot be written
   //   ResourceExhausted (74)   not enough room
-  absl::Status Prepare(int64_t num_parameters) const;
+  absl::Status Prepare(uint64_t num_bytes) const;
 
   // Writes and commits the checkpoint of `state.step()` steps; every rank
   // calls it at the same step. On an error nothing that this rank has written

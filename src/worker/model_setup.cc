@@ -52,22 +52,27 @@ absl::StatusOr<model::Parameters> LoadParameters(
 }
 
 absl::StatusOr<v1::TrainState> OpenCheckpoint(
-    const std::filesystem::path& checkpoint, const std::string& dataset_xxh3,
-    int64_t num_parameters) {
+    const std::filesystem::path& checkpoint, const v1::TrainState& fresh) {
   RETURN_IF_ERROR(checkpoint::VerifyCheckpoint(checkpoint).status());
   ASSIGN_OR_RETURN(v1::TrainState state,
                    checkpoint::ReadTrainState(checkpoint));
-  if (state.dataset_xxh3_128() != dataset_xxh3) {
+  if (state.dataset_xxh3_128() != fresh.dataset_xxh3_128()) {
     return absl::FailedPreconditionError(absl::StrCat(
         "cannot resume: the data set is not the one that the checkpoint was "
         "made with, restore it or start a new run: ",
         checkpoint.string()));
   }
-  if (state.num_parameters() != static_cast<uint64_t>(num_parameters)) {
+  if (state.num_parameters() != fresh.num_parameters()) {
     return absl::FailedPreconditionError(
-        absl::StrCat("cannot resume: the model has ", num_parameters,
+        absl::StrCat("cannot resume: the model has ", fresh.num_parameters(),
                      " parameters, the checkpoint ", state.num_parameters(),
                      ": ", checkpoint.string()));
+  }
+  if (state.base_xxh3_128() != fresh.base_xxh3_128()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "cannot resume: model.path is not the model that the adapter was "
+        "trained on, restore it or start a new run: ",
+        checkpoint.string()));
   }
   return state;
 }

@@ -27,14 +27,13 @@ absl::StatusOr<model::Parameters> LoadParameters(
 
 // Verifies a checkpoint and reads its state.
 //   DataLoss             it is damaged
-//   FailedPrecondition   it was made from another data set or model
+//   FailedPrecondition   it was made from another data set or model than those
+//                        of `fresh`, with which a new run would begin
 absl::StatusOr<v1::TrainState> OpenCheckpoint(
-    const std::filesystem::path& checkpoint, const std::string& dataset_xxh3,
-    int64_t num_parameters);
+    const std::filesystem::path& checkpoint, const v1::TrainState& fresh);
 
 // Puts the optimizer's parameters, which have full precision, in the place of
-// those that LoadParameters read from the checkpoint's model directory. Codes
-// of checkpoint::ReadOptimizerState.
+// those in `parameters.flat`. Codes of checkpoint::ReadOptimizerState.
 absl::Status RestoreParameters(const std::filesystem::path& checkpoint,
                                model::Parameters& parameters);
 

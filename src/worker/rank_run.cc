@@ -18,6 +18,7 @@
 #include "collective/local_process_group.h"
 #include "collective/make_process_group.h"
 #include "rpc/proto_time.h"
+#include "worker/adapter_setup.h"
 #include "worker/checkpoint_saver.h"
 #include "worker/coordinator_client.h"
 #include "worker/coordinator_rendezvous.h"
@@ -153,24 +154,32 @@ absl::Status RankRun::OpenModel() {
     resumed_from_ =
         CheckpointRoot() / checkpoint::CheckpointName(run_.checkpoint_step());
   }
-  ASSIGN_OR_RETURN(
-      parameters_,
-      LoadParameters(
-          resumes ? resumed_from_ / "model" : fs::path(config.model().path()),
-          DtypeOf(config.train()), [this](uint64_t done, uint64_t total) {
-            heartbeat_->SetProgress("loading the model, MiB", done >> 20,
-                                    total >> 20);
-          }));
+  ASSIGN_OR_RETURN(const auto adapter, AdapterOf(config));
+  // The model of a checkpoint has its adapter added in.
+  const bool from_start = !resumes || adapter.has_value();
+  ASSIGN_OR_RETURN(parameters_,
+                   LoadParameters(from_start ? fs::path(config.model().path())
+                                             : resumed_from_ / "model",
+                                  DtypeOf(config.train()),
+                                  [this](uint64_t done, uint64_t total) {
+                                    heartbeat_->SetProgress(
+                                        "loading the model, MiB", done >> 20,
+                                        total >> 20);
+                                  }));
   heartbeat_->SetActivity("joining the group");
+  if (adapter.has_value()) {
+    RETURN_IF_ERROR(AddNewAdapter(*adapter, config.train(), *parameters_));
+    done_.set_base_xxh3_128(DigestOf(parameters_->base));
+  }
   done_.set_format_version(1);
   done_.set_dataset_xxh3_128(data_->dataset.manifest_xxh3());
   done_.set_num_parameters(static_cast<uint64_t>(parameters_->num_parameters));
   if (resumes) {
-    ASSIGN_OR_RETURN(
-        done_, OpenCheckpoint(resumed_from_, data_->dataset.manifest_xxh3(),
-                              parameters_->num_parameters));
+    ASSIGN_OR_RETURN(done_, OpenCheckpoint(resumed_from_, done_));
     RETURN_IF_ERROR(RestoreParameters(resumed_from_, *parameters_));
     WarnWhereBitsMayDiffer(done_, flags_.world_size);
+  } else if (adapter.has_value()) {
+    RETURN_IF_ERROR(LoadStartAdapter(*adapter, config.train(), *parameters_));
   }
   RETURN_IF_ERROR(FreezeAsTold(config.train(), *parameters_));
   done_.set_world_size(flags_.world_size);
@@ -180,6 +189,7 @@ absl::Status RankRun::OpenModel() {
 
 absl::Status RankRun::PrepareSaver() {
   const v1::RunConfig& config = run_.config();
+  ASSIGN_OR_RETURN(const auto adapter, AdapterOf(config));
   ASSIGN_OR_RETURN(const auto dtype, WrittenDtype(config));
   saver_.emplace(
       CheckpointSaver::Options{
@@ -187,11 +197,12 @@ absl::Status RankRun::PrepareSaver() {
           .model = {.source = config.model().path(),
                     .max_shard_bytes = config.checkpoint().max_shard_bytes(),
                     .dtype = dtype},
+          .adapter = adapter,
           .world_size = flags_.world_size,
           .keep = config.checkpoint().keep(),
           .acknowledged_step = run_.checkpoint_step()},
       *client_);
-  return saver_->Prepare(parameters_->num_parameters);
+  return saver_->Prepare(CheckpointBytes(*parameters_));
 }
 
 StartState RankRun::Start() const {
@@ -200,7 +211,7 @@ StartState RankRun::Start() const {
           .evaluation = data_->evaluation.has_value()
                             ? data_->evaluation->manifest_xxh3()
                             : "",
-          .parameters = DigestOf(parameters_->flat)};
+          .parameters = DigestOf(*parameters_)};
 }
 
 absl::Status RankRun::JoinGroup() {

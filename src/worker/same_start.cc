@@ -88,6 +88,12 @@ std::string DigestOf(const at::Tensor& flat) {
   return digest.Finish();
 }
 
+std::string DigestOf(const model::Parameters& parameters) {
+  const std::string trained = DigestOf(parameters.flat);
+  if (!parameters.base.defined()) return trained;
+  return base::Xxh3(absl::StrCat(DigestOf(parameters.base), trained));
+}
+
 std::string DifferenceAmong(const std::vector<StartState>& ranks) {
   std::vector<std::string> differences;
   for (const Part& part : kParts) {

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "collective/process_group.h"
+#include "model/parameters.h"
 
 namespace varalign::worker {
 
@@ -27,6 +28,9 @@ struct StartState {
 
 // The digest of the bytes of `flat` [P], a block at a time.
 std::string DigestOf(const at::Tensor& flat);
+
+// Of all parameters: of a model with an adapter, both.
+std::string DigestOf(const model::Parameters& parameters);
 
 // What differs among the ranks (by index), with every rank under its value:
 // "model parameters: 1f0c33a2 on rank 0 (node1), rank 2 (node1); 77b1... on

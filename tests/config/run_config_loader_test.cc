@@ -91,6 +91,34 @@ collective:
   EXPECT_EQ(config.collective().bucket_size(), 16u << 20);
 }
 
+TEST(RunConfigLoaderTest, NamesAreAListOrATextWithCommas) {
+  const auto modules = [](const std::string& value) {
+    return ParseOrDie(std::string(kSmall) +
+                      "train: {lora: {rank: 8, target_modules: " + value + "}}")
+        .config.train()
+        .lora()
+        .target_modules();
+  };
+  EXPECT_EQ(modules("[q_proj, v_proj]"), "q_proj, v_proj");
+  EXPECT_EQ(modules("'q_proj,v_proj'"), "q_proj,v_proj");
+  EXPECT_EQ(modules("all-linear"), "all-linear");
+  EXPECT_THAT(ErrorsOf(std::string(kSmall) +
+                       "train: {lora: {rank: 8, target_modules: []}}"),
+              HasSubstr("no projection has this name"));
+}
+
+TEST(RunConfigLoaderTest, AnAdapterIsOffUnlessItHasARank) {
+  const v1::RunConfig config = ParseOrDie(kSmall).config;
+  EXPECT_EQ(config.train().lora().rank(), 0u);
+  EXPECT_EQ(config.train().lora().target_modules(), "all-linear");
+  EXPECT_EQ(ParseOrDie(std::string(kSmall) +
+                       "train: {lora: {rank: 8, adapter: tuned}}")
+                .config.train()
+                .lora()
+                .adapter(),
+            "/configs/tuned");
+}
+
 TEST(RunConfigLoaderTest, TextIsNeverGuessedToBeANumber) {
   EXPECT_EQ(ParseOrDie(std::string("name: 012\n") + kSmall).config.name(),
             "012");

@@ -59,7 +59,6 @@ class CheckpointSaverTest : public ::testing::Test {
   void SetUp() override {
     ASSERT_OK_AND_ASSIGN(model::Parameters parameters,
                          LoadParameters(Model(), at::kFloat));
-    num_parameters_ = parameters.num_parameters;
     shards_.emplace(parameters, ShardOptions(), *group_, clock_);
     train_ = MakeTrainState(std::move(parameters), *shards_);
     BecomeRank(0);
@@ -120,14 +119,13 @@ class CheckpointSaverTest : public ::testing::Test {
   std::unique_ptr<CoordinatorClient> client_;
   const std::shared_ptr<collective::ProcessGroup> group_ =
       collective::LocalHub(1, absl::Seconds(10)).Join(0);
-  int64_t num_parameters_ = 0;
   std::optional<FlatShards> shards_;
   std::optional<TrainState> train_;
 };
 
 TEST_F(CheckpointSaverTest, WhatIsCommittedVerifiesAndIsWhatWasOffered) {
   CheckpointSaver saver = Saver();
-  ASSERT_OK(saver.Prepare(num_parameters_));
+  ASSERT_OK(saver.Prepare(CheckpointBytes(train_->parameters)));
   ASSERT_OK(saver.Save(At(7), *train_));
   ASSERT_OK_AND_ASSIGN(const v1::CheckpointManifest manifest,
                        checkpoint::VerifyCheckpoint(root_ / "step-00000007"));
@@ -159,7 +157,7 @@ TEST_F(CheckpointSaverTest, AShardedModelOfHalfPrecisionLosesNoTrainedBit) {
 
 TEST_F(CheckpointSaverTest, KeepsAsManyAsItWasTold) {
   CheckpointSaver saver = Saver();
-  ASSERT_OK(saver.Prepare(num_parameters_));
+  ASSERT_OK(saver.Prepare(CheckpointBytes(train_->parameters)));
   for (const uint64_t step : {1, 2, 3})
     ASSERT_OK(saver.Save(At(step), *train_));
   EXPECT_THAT(*checkpoint::CommittedSteps(root_), ElementsAre(2, 3));
@@ -173,7 +171,7 @@ TEST_F(CheckpointSaverTest, AFailureElsewhereLeavesNothingBehind) {
     return response;
   });
   CheckpointSaver saver = Saver();
-  ASSERT_OK(saver.Prepare(num_parameters_));
+  ASSERT_OK(saver.Prepare(CheckpointBytes(train_->parameters)));
   EXPECT_THAT(
       saver.Save(At(7), *train_),
       StatusIs(absl::StatusCode::kAborted, HasSubstr("rank 1: no room")));
@@ -184,7 +182,7 @@ TEST_F(CheckpointSaverTest, AFailureElsewhereLeavesNothingBehind) {
 // a damaged file, not with a crash.
 TEST_F(CheckpointSaverTest, ParametersThatAreNotFiniteAreNotSaved) {
   CheckpointSaver saver = Saver();
-  ASSERT_OK(saver.Prepare(num_parameters_));
+  ASSERT_OK(saver.Prepare(CheckpointBytes(train_->parameters)));
   train_->parameters.flat.detach()[3] = std::numeric_limits<float>::quiet_NaN();
   const absl::Status status = saver.Save(At(7), *train_);
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kDataLoss));
@@ -196,7 +194,7 @@ TEST_F(CheckpointSaverTest, ParametersThatAreNotFiniteAreNotSaved) {
 
 TEST_F(CheckpointSaverTest, ADiskThatFailsEndsWithItsOwnCode) {
   CheckpointSaver saver = Saver();
-  ASSERT_OK(saver.Prepare(num_parameters_));
+  ASSERT_OK(saver.Prepare(CheckpointBytes(train_->parameters)));
   const FailingDisk disk(64);
   const absl::Status status = saver.Save(At(7), *train_);
   EXPECT_EQ(base::ExitCodeFor(status), base::kExitIo);
@@ -210,7 +208,7 @@ TEST_F(CheckpointSaverTest, ADiskThatFailsEndsWithItsOwnCode) {
 
 TEST_F(CheckpointSaverTest, ACoordinatorThatIsGoneIsNoFaultOfTheDisk) {
   CheckpointSaver saver = Saver();
-  ASSERT_OK(saver.Prepare(num_parameters_));
+  ASSERT_OK(saver.Prepare(CheckpointBytes(train_->parameters)));
   departure_.Leave(absl::UnavailableError("nobody answers"));
   const absl::Status status = saver.Save(At(7), *train_);
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable,
@@ -265,20 +263,22 @@ TEST_F(CheckpointSaverTest, PreparingClearsWhatNobodyAcknowledged) {
   ASSERT_OK(base::CreateDirectories(root_ / "step-00000009"));
   ASSERT_OK(
       base::WriteFileAtomically(root_ / "step-00000009/MANIFEST.json", "{}"));
-  ASSERT_OK(Saver(/*acknowledged=*/5).Prepare(num_parameters_));
+  ASSERT_OK(
+      Saver(/*acknowledged=*/5).Prepare(CheckpointBytes(train_->parameters)));
   EXPECT_THAT(Names(), ElementsAre("step-00000009.stale"));
 }
 
 TEST_F(CheckpointSaverTest, ARootThatCannotBeMadeIsSaidBeforeTraining) {
   std::ofstream(root_) << "a file in its place";
-  const absl::Status status = Saver().Prepare(num_parameters_);
+  const absl::Status status =
+      Saver().Prepare(CheckpointBytes(train_->parameters));
   EXPECT_FALSE(status.ok());
   EXPECT_EQ(base::ExitCodeFor(status), base::kExitCannotCreate);
   EXPECT_THAT(std::string(status.message()), HasSubstr(root_.string()));
 }
 
 TEST_F(CheckpointSaverTest, TooLittleRoomIsSaidBeforeTraining) {
-  const absl::Status status = Saver().Prepare(int64_t{1} << 55);
+  const absl::Status status = Saver().Prepare(uint64_t{1} << 60);
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kResourceExhausted,
                                HasSubstr("are free")));
   EXPECT_EQ(base::ExitCodeFor(status), base::kExitIo);

@@ -13,9 +13,11 @@
 #include "checkpoint/checkpoint.h"
 #include "collective/local_process_group.h"
 #include "data/dataset.h"
+#include "model/adapter.h"
 #include "objective/log_weights.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/test_data.h"
+#include "worker/adapter_setup.h"
 #include "worker/constants.h"
 #include "worker/departure.h"
 #include "worker/lease_keeper.h"
@@ -44,6 +46,7 @@ v1::RunConfig ConfigOf(const TinyRunOptions& options) {
   train.set_schedule(v1::TrainConfig::SCHEDULE_COSINE);
   train.set_warmup(0.1);
   train.set_seed(3);
+  *train.mutable_lora() = options.lora;
   return config;
 }
 
@@ -76,8 +79,7 @@ absl::Status Save(const fs::path& root, collective::ProcessGroup& group,
   RETURN_IF_ERROR(group.Barrier());
   if (group.rank() != 0) return absl::OkStatus();
   RETURN_IF_ERROR(checkpoint::WriteModelDirectory(
-                      staging / "model",
-                      model::HuggingFaceTensors(state.parameters),
+                      staging / "model", model::MergedTensors(state.parameters),
                       {.source = ModelDirectory()})
                       .status());
   RETURN_IF_ERROR(checkpoint::WriteTrainState(staging, done).status());
@@ -106,9 +108,20 @@ absl::Status RunTinyRank(const fs::path& directory,
   const bool resumes = options.resume_at > 0;
   const fs::path from =
       checkpoints / checkpoint::CheckpointName(options.resume_at);
-  ASSIGN_OR_RETURN(model::Parameters parameters,
-                   LoadParameters(resumes ? from / "model" : ModelDirectory(),
-                                  options.dtype));
+  ASSIGN_OR_RETURN(const auto adapter, AdapterOf(config));
+  ASSIGN_OR_RETURN(
+      model::Parameters parameters,
+      LoadParameters(
+          resumes && !adapter.has_value() ? from / "model" : ModelDirectory(),
+          options.dtype));
+  if (adapter.has_value()) {
+    RETURN_IF_ERROR(AddNewAdapter(*adapter, config.train(), parameters));
+  }
+  if (resumes) {
+    RETURN_IF_ERROR(RestoreParameters(from, parameters));
+  } else if (adapter.has_value()) {
+    RETURN_IF_ERROR(LoadStartAdapter(*adapter, config.train(), parameters));
+  }
   const base::SystemClock clock;
   FlatShards shards(
       parameters,
@@ -182,6 +195,7 @@ absl::Status RunTinyRank(const fs::path& directory,
                      clock, departure);
   const absl::Status status = loop.Run(leases);
   result.parameters = state.parameters.flat.detach();
+  result.base = state.parameters.base;
   result.done = loop.done();
   return status;
 }

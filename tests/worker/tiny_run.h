@@ -37,6 +37,7 @@ struct TinyRunOptions {
   PromptSharing prompt_sharing = PromptSharing::kOn;
   model::Recompute recompute = model::Recompute::kNothing;
   v1::Objective objective = {};
+  v1::LoraConfig lora = {};  // resolved
 };
 
 struct TinyRunResult {
@@ -45,7 +46,8 @@ struct TinyRunResult {
   std::vector<v1::EvaluationReport> evaluations;
   std::vector<v1::WarningEvent> warnings;
   std::vector<uint64_t> saved_steps;
-  at::Tensor parameters;  // [P] of rank 0
+  at::Tensor parameters;  // [P] of rank 0: what is trained
+  at::Tensor base;        // undefined: no adapter
   v1::TrainState done;
 };
 

@@ -1,13 +1,16 @@
 #include "worker/trainer.h"
 
+#include <ATen/ops/equal.h>
 #include <ATen/ops/from_blob.h>
 
 #include <cmath>
 
 #include "base/clock.h"
+#include "checkpoint/adapter_directory.h"
 #include "collective/local_process_group.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "model/adapter.h"
 #include "tests/model/golden_model.h"
 #include "tests/testing/status_matchers.h"
 
@@ -83,6 +86,68 @@ TEST_P(TrainStepTest, EqualsTorchOverTwentyUpdatesInFloat64) {
 TEST_P(TrainStepTest, EqualsTorchOverTwentyUpdatesInFloat32) {
   ExpectGoldenSteps(GetParam(), at::kFloat, 1e-4);
 }
+
+// Five updates of torch's AdamW on an adapter that PEFT made, through our step.
+void ExpectPeftSteps(const std::string& name, at::ScalarType dtype,
+                     double tolerance) {
+  const std::filesystem::path directory = model::GoldenDirectory("lora") / name;
+  ASSERT_OK_AND_ASSIGN(const model::Golden golden,
+                       model::ReadGolden(directory));
+  ASSERT_OK_AND_ASSIGN(model::Parameters parameters,
+                       model::LoadModel(model::GoldenDirectory(name), dtype));
+  ASSERT_OK_AND_ASSIGN(const checkpoint::Adapter adapter,
+                       checkpoint::Adapter::Open(directory));
+  ASSERT_OK(model::AddAdapter({.rank = adapter.config().rank,
+                               .alpha = adapter.config().alpha,
+                               .modules = adapter.config().modules},
+                              0, parameters));
+  ASSERT_OK(model::LoadAdapter(adapter.tensors(), parameters));
+  const at::Tensor base = parameters.base.clone();
+  collective::LocalHub hub(1, absl::Seconds(10));
+  const auto group = hub.Join(0);
+  const base::SystemClock clock;
+  FlatShards shards(parameters, {}, *group, clock);
+  TrainState state = MakeTrainState(std::move(parameters), shards);
+  const base::Json& adamw = golden.numbers["adamw"];
+  state.adamw_options = {.beta1 = adamw["beta1"],
+                         .beta2 = adamw["beta2"],
+                         .epsilon = adamw["epsilon"],
+                         .weight_decay = adamw["weight_decay"]};
+  state.max_grad_norm = adamw["max_norm"];
+  const LocalBatch batch = GoldenBatchOf(golden, dtype);
+  for (const base::Json& expected : adamw["steps"]) {
+    ASSERT_OK_AND_ASSIGN(
+        const StepOutcome outcome,
+        TrainStep(batch, adamw["learning_rate"], shards, state));
+    const double loss = expected["loss"], norm = expected["gradient_norm"];
+    EXPECT_NEAR(outcome.loss, loss, tolerance * std::abs(loss));
+    EXPECT_NEAR(outcome.grad_norm, norm, tolerance * norm);
+    for (const auto& [parameter, tensor] :
+         model::AdapterTensors(state.parameters)) {
+      const double length = expected["parameter_norms"][parameter];
+      EXPECT_NEAR(tensor.norm().item<double>(), length, tolerance * length)
+          << parameter;
+    }
+  }
+  // The optimizer has state for the adapter and nothing else.
+  ASSERT_EQ(state.adamw.size(), 1u);
+  EXPECT_EQ(state.adamw[0].m.numel(), state.parameters.flat.numel());
+  EXPECT_TRUE(at::equal(state.parameters.base, base));
+}
+
+class AdapterStepTest : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(AdapterStepTest, EqualsPeftOverFiveUpdatesInFloat64) {
+  ExpectPeftSteps(GetParam(), at::kDouble, 1e-5);
+}
+
+TEST_P(AdapterStepTest, EqualsPeftOverFiveUpdatesInFloat32) {
+  ExpectPeftSteps(GetParam(), at::kFloat, 1e-4);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, AdapterStepTest,
+                         ::testing::Values("llama-untied", "qwen2", "qwen3"),
+                         model::GoldenTestName);
 
 INSTANTIATE_TEST_SUITE_P(Models, TrainStepTest,
                          ::testing::ValuesIn(model::CausalGoldens()),
