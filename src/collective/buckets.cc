@@ -48,7 +48,10 @@ std::vector<Bucket> CutBuckets(std::span<const Block> blocks,
     if (end == begin) continue;
     while (blocks[first].end <= begin) ++first;
     size_t past = cut;
-    while (past < blocks.size() && blocks[past].begin < end) ++past;
+    // What is empty at the end is in the last bucket.
+    while (past < blocks.size() && (blocks[past].begin < end || end == total)) {
+      ++past;
+    }
     buckets.push_back({.name = Name(blocks.subspan(first, cut - first)),
                        .begin = begin,
                        .end = end,

@@ -34,7 +34,9 @@ struct Bucket {
 // Merges neighbours until a bucket has `min_elements`. Every bucket but the
 // last begins and ends at a multiple of `world_size`, so that its parts are of
 // equal size and it moves without a copy; to that end it takes a few elements
-// of the next block. REQUIRES: `blocks` tile [0, P) in order, P > 0.
+// of the next block. An empty block may be in no bucket, but for those behind
+// all elements: they are in the last. REQUIRES: `blocks` tile [0, P) in order,
+// P > 0.
 std::vector<Bucket> CutBuckets(std::span<const Block> blocks,
                                int64_t min_elements, int world_size);
 

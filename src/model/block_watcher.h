@@ -39,7 +39,9 @@ struct ParameterBlock {
   bool is_table = false;  // it holds a [V, H] matrix: embedding or head
 };
 
-// Embedding, layers, final norm with the head; they tile the flat buffer.
+// Embedding, layers, final norm with the head; they tile the flat buffer. Of a
+// model with an adapter (model/adapter.h) nothing of the embedding is in it,
+// and of the head at most the padding.
 std::vector<ParameterBlock> BlocksOf(const Parameters& parameters);
 
 }  // namespace varalign::model

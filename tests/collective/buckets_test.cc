@@ -74,5 +74,21 @@ TEST(BucketsTest, TileTheBufferInEqualParts) {
   }
 }
 
+// Such as the embedding and the head of a model of which an adapter is trained.
+TEST(BucketsTest, EmptyBlocksMakeNoBucketAndEveryBlockBehindHasOne) {
+  const std::vector<Block> blocks = {
+      {.name = "embedding", .begin = 0, .end = 0},
+      {.name = "layer 0", .begin = 0, .end = 64},
+      {.name = "layer 1", .begin = 64, .end = 128},
+      {.name = "head", .begin = 128, .end = 128}};
+  for (const int64_t min_elements : {1, 64, 100, 1000}) {
+    const std::vector<Bucket> buckets = CutBuckets(blocks, min_elements, 2);
+    EXPECT_EQ(buckets.size(), min_elements <= 64 ? 2u : 1u);
+    for (const Bucket& bucket : buckets) EXPECT_LT(bucket.begin, bucket.end);
+    EXPECT_LE(buckets.front().first_block, 1u);
+    EXPECT_EQ(buckets.back().end_block, blocks.size());
+  }
+}
+
 }  // namespace
 }  // namespace varalign::collective

@@ -12,7 +12,9 @@
 #include "base/packed_layout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "model/adapter.h"
 #include "model/forward.h"
+#include "model/freeze.h"
 #include "tests/model/golden_model.h"
 #include "tests/testing/status_matchers.h"
 
@@ -109,6 +111,74 @@ TEST_P(BlockWatcherTest, EveryBlockIsReportedOnceWhenItIsComplete) {
     EXPECT_THAT(diary.backward, ElementsAreArray(descending));
     EXPECT_THAT(diary.forward, ElementsAreArray(ascending));
     diary.ExpectReportedWereComplete();
+  }
+}
+
+// A block whose input needs no gradient is left to the end of the pass.
+TEST_P(BlockWatcherTest, FrozenParametersChangeWhoIsReported) {
+  const struct {
+    std::vector<std::string> frozen;
+    size_t last;  // to be reported
+  } kCases[] = {
+      {{"model.embed_tokens.*"}, 2},
+      {{"model.embed_tokens.*", "model.layers.0.*"}, 3},
+      {{"model.norm.*", "model.layers.1.*"}, 1},
+      {{"*norm*"}, 1},
+      {{"*.mlp.*"}, 1},
+  };
+  for (const auto& [frozen, last] : kCases) {
+    for (const Recompute recompute : {Recompute::kNothing, Recompute::kLayer}) {
+      Parameters parameters = Load();
+      ASSERT_EQ(parameters.layers.size(), 2u);
+      ASSERT_OK(Freeze(frozen, parameters));
+      EnableGradients(parameters);
+      Diary diary(parameters);
+      parameters.watcher = &diary;
+      Pass(parameters, recompute).backward();
+      std::vector<size_t> reported;
+      for (size_t block = 3; block >= last; --block) reported.push_back(block);
+      EXPECT_THAT(diary.backward, ElementsAreArray(reported)) << frozen[0];
+      diary.ExpectReportedWereComplete();
+    }
+  }
+}
+
+// The blocks of a model with an adapter are those of the adapter.
+TEST_P(BlockWatcherTest, AnAdapterIsReportedLayerByLayer) {
+  for (const std::vector<std::string>& modules :
+       {std::vector<std::string>{"q_proj"},
+        {"v_proj", "o_proj"},
+        {"up_proj"}}) {
+    for (const Recompute recompute : {Recompute::kNothing, Recompute::kLayer}) {
+      Parameters parameters = Load();
+      ASSERT_OK(AddAdapter({.rank = 2, .alpha = 2, .modules = modules}, 7,
+                           parameters));
+      parameters.flat.fill_(0.01);  // B too
+      const std::vector<ParameterBlock> blocks = BlocksOf(parameters);
+      const size_t layers = parameters.layers.size();
+      ASSERT_EQ(blocks.size(), layers + 2);
+      EXPECT_EQ(blocks.front().end, 0);
+      EXPECT_EQ(blocks.back().begin, parameters.num_parameters);
+      EXPECT_EQ(blocks.back().end, parameters.flat.numel());
+      for (size_t i = 1; i <= layers; ++i) {
+        EXPECT_EQ(blocks[i].begin, blocks[i - 1].end);
+        EXPECT_EQ(
+            (blocks[i].end - blocks[i].begin) * static_cast<int64_t>(layers),
+            parameters.num_parameters);
+      }
+      EnableGradients(parameters);
+      Diary diary(parameters);
+      parameters.watcher = &diary;
+      Pass(parameters, recompute).backward();
+      // The input of the first layer needs no gradient.
+      std::vector<size_t> reported;
+      for (size_t block = layers + 1; block > 1; --block) {
+        reported.push_back(block);
+      }
+      EXPECT_THAT(diary.backward, ElementsAreArray(reported)) << modules[0];
+      diary.ExpectReportedWereComplete();
+      EXPECT_GT(parameters.gradients.abs().sum().item<double>(), 0);
+    }
   }
 }
 

@@ -17,6 +17,8 @@
 #include "checkpoint/checkpoint.h"
 #include "collective/gloo_process_group.h"
 #include "collective/local_process_group.h"
+#include "model/adapter.h"
+#include "model/freeze.h"
 #include "tests/contract/contract.h"
 #include "tests/contract/memory_rendezvous.h"
 #include "tests/model/golden_model.h"
@@ -113,6 +115,8 @@ struct Trial {
   int steps = 3;
   ShardOptions options = {.bucket_bytes = kSmallBuckets};
   model::Recompute recompute = model::Recompute::kNothing;
+  std::vector<std::string> frozen = {};
+  std::vector<std::string> adapted = {};  // modules; empty: no adapter
   bool over_gloo = false;
   size_t fails_at = SIZE_MAX;  // verb of rank 0
   // Checkpoint directories without their commit.
@@ -132,6 +136,11 @@ absl::Status TrainRank(const Trial& trial, RecordingGroup& group,
                        Result& result) {
   const base::SystemClock clock;
   model::Parameters parameters = Model(trial.model, trial.dtype);
+  RETURN_IF_ERROR(model::Freeze(trial.frozen, parameters));
+  if (!trial.adapted.empty()) {
+    RETURN_IF_ERROR(model::AddAdapter(
+        {.rank = 4, .alpha = 8, .modules = trial.adapted}, 7, parameters));
+  }
   FlatShards shards(parameters, trial.options, group, clock);
   TrainState state = MakeTrainState(std::move(parameters), shards);
   state.max_grad_norm = 1;
@@ -245,6 +254,67 @@ TEST(FlatShardsTest, RecomputeChangesNoBitNorTheOrderOfTheCollectives) {
       ASSERT_OK(again[rank].status);
       EXPECT_TRUE(at::equal(again[rank].parameters, kept[0].parameters));
       EXPECT_EQ(again[rank].verbs, kept[0].verbs);
+    }
+  }
+}
+
+// Blocks that the backward pass does not report leave after it, in their turn.
+TEST(FlatShardsTest, FrozenParametersKeepTheirBitsAndTheOrder) {
+  const std::vector<std::string> all =
+      Train({.dtype = at::kDouble, .world_size = 2, .ranks_with_rows = 2})[0]
+          .verbs;
+  const at::Tensor before =
+      Model("llama-untied", at::kDouble).flat.detach().clone();
+  for (const std::vector<std::string>& frozen :
+       {std::vector<std::string>{"model.embed_tokens.*", "model.layers.0.*"},
+        {"model.norm.*", "lm_head.*", "model.layers.1.*"},
+        {"*norm*"}}) {
+    const Trial alone{.dtype = at::kDouble, .frozen = frozen};
+    const Result whole = Train(alone)[0];
+    ASSERT_OK(whole.status);
+    Trial trial = alone;
+    trial.world_size = trial.ranks_with_rows = 2;
+    const std::vector<Result> ranks = Train(trial);
+    model::Parameters parameters = Model("llama-untied", at::kDouble);
+    ASSERT_OK(model::Freeze(frozen, parameters));
+    for (const Result& rank : ranks) {
+      ASSERT_OK(rank.status);
+      EXPECT_EQ(rank.verbs, all);
+      EXPECT_LT(Distance(rank.parameters, whole.parameters), 1e-12);
+      EXPECT_FALSE(at::equal(rank.parameters, before));
+      for (const auto& [begin, end] : parameters.frozen) {
+        EXPECT_TRUE(at::equal(rank.parameters.narrow(0, begin, end - begin),
+                              before.narrow(0, begin, end - begin)));
+      }
+    }
+  }
+}
+
+// Rank 2 has no rows. With `small` buckets the padding behind an adapter, and
+// what has no parameters at all, must not hold anybody up.
+TEST(FlatShardsTest, AnAdapterTravelsInBucketsOfItsOwn) {
+  for (const std::vector<std::string>& modules :
+       {std::vector<std::string>{"q_proj"}, {"k_proj", "down_proj"}}) {
+    for (const int64_t small : {1, 1 << 11}) {
+      const Trial alone{.dtype = at::kDouble,
+                        .options = {.bucket_bytes = small},
+                        .adapted = modules};
+      const Result whole = Train(alone)[0];
+      ASSERT_OK(whole.status);
+      Trial trial = alone;
+      trial.world_size = 3;
+      trial.ranks_with_rows = 2;
+      const std::vector<Result> ranks = Train(trial);
+      trial.options.overlap = Overlap::kNone;
+      const std::vector<Result> between = Train(trial);
+      for (size_t i = 0; i < ranks.size(); ++i) {
+        ASSERT_OK(ranks[i].status);
+        ASSERT_OK(between[i].status);
+        EXPECT_EQ(ranks[i].verbs, ranks[0].verbs);
+        EXPECT_EQ(between[i].verbs, ranks[0].verbs);
+        EXPECT_LT(Distance(ranks[i].parameters, whole.parameters), 1e-12);
+        EXPECT_TRUE(at::equal(ranks[i].parameters, between[i].parameters));
+      }
     }
   }
 }
