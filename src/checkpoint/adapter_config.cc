@@ -17,8 +17,6 @@ namespace {
 
 using base::Json;
 
-constexpr char kConfigFile[] = "adapter_config.json";
-
 // Keys that are read, or say nothing about the numbers. Any other must be off.
 constexpr absl::string_view kKnownKeys[] = {
     "peft_type",
@@ -43,7 +41,7 @@ constexpr absl::string_view kKnownKeys[] = {
 absl::Status Refuse(absl::string_view key, absl::string_view reason,
                     const Json& value) {
   return absl::InvalidArgumentError(absl::StrCat(
-      kConfigFile, ": ", key, " ", reason, ": ", base::DumpJson(value)));
+      kAdapterConfigName, ": ", key, " ", reason, ": ", base::DumpJson(value)));
 }
 
 const Json& Find(const Json& config, const char* key) {
@@ -115,7 +113,7 @@ absl::StatusOr<std::vector<std::string>> ReadModules(const Json& config) {
       base::ParseAdapterModules(names);
   if (modules.ok()) return modules;
   return absl::InvalidArgumentError(absl::StrCat(
-      kConfigFile, ": target_modules: ", modules.status().message()));
+      kAdapterConfigName, ": target_modules: ", modules.status().message()));
 }
 
 absl::StatusOr<AdapterConfig> ReadConfig(const Json& json) {
@@ -153,7 +151,8 @@ absl::StatusOr<AdapterConfig> ReadConfig(const Json& json) {
 
 absl::StatusOr<AdapterConfig> ReadAdapterConfig(
     const std::filesystem::path& directory) {
-  ASSIGN_OR_RETURN(const Json json, ReadJsonObject(directory / kConfigFile));
+  ASSIGN_OR_RETURN(const Json json,
+                   ReadJsonObject(directory / kAdapterConfigName));
   absl::StatusOr<AdapterConfig> config = ReadConfig(json);
   if (config.ok()) return config;
   return absl::Status(

@@ -4,11 +4,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/digest.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "checkpoint/model_files.h"
 #include "checkpoint/tensor_bytes.h"
+#include "checkpoint/text_file.h"
 
 namespace varalign::checkpoint {
 namespace {
@@ -16,7 +16,6 @@ namespace {
 using base::Json;
 using Path = std::filesystem::path;
 
-constexpr char kConfigFile[] = "adapter_config.json";
 constexpr char kTensorsFile[] = "adapter_model.safetensors";
 
 // As PEFT writes it, with the keys that older versions of it require.
@@ -71,14 +70,15 @@ absl::StatusOr<std::vector<ModelFile>> WriteAdapterDirectory(
     std::span<const NamedTensor> tensors) {
   RETURN_IF_ERROR(base::CreateDirectories(target));
   ASSIGN_OR_RETURN(const TensorSpans spans, TensorSpans::Of(tensors));
-  const std::string text = base::DumpJsonPretty(ToJson(config));
-  RETURN_IF_ERROR(base::WriteFileAtomically(target / kConfigFile, text));
+  ASSIGN_OR_RETURN(ModelFile config_file,
+                   WriteTextFile(target, kAdapterConfigName,
+                                 base::DumpJsonPretty(ToJson(config))));
   ASSIGN_OR_RETURN(const base::WrittenFile written,
                    base::WriteSafetensors(target / kTensorsFile, spans.spans(),
                                           {{"format", "pt"}}));
   RETURN_IF_ERROR(base::SyncDirectory(target));
   return std::vector<ModelFile>{
-      {kConfigFile, text.size(), base::Xxh3(text)},
+      std::move(config_file),
       {kTensorsFile, written.num_bytes, written.xxh3_128}};
 }
 

@@ -6,11 +6,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/digest.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "base/string_view.h"
 #include "checkpoint/model_files.h"
+#include "checkpoint/text_file.h"
 #include "checkpoint/weight_dtype.h"
 #include "checkpoint/weight_writer.h"
 
@@ -22,18 +22,8 @@ using Path = std::filesystem::path;
 using Files = std::vector<ModelFile>;
 using Tensors = std::span<const NamedTensor>;
 
-absl::Status WriteText(const Path& directory, const std::string& name,
-                       const std::string& text, Files& files) {
-  ASSIGN_OR_RETURN(base::FileWriter writer,
-                   base::FileWriter::Create(directory / name));
-  RETURN_IF_ERROR(writer.Append(text));
-  RETURN_IF_ERROR(writer.Commit());
-  files.push_back({name, text.size(), base::Xxh3(text)});
-  return absl::OkStatus();
-}
-
-absl::Status WriteConfig(const Path& target, Tensors tensors,
-                         const WriteModelOptions& options, Files& files) {
+absl::StatusOr<ModelFile> WriteConfig(const Path& target, Tensors tensors,
+                                      const WriteModelOptions& options) {
   ASSIGN_OR_RETURN(Json config, ReadJsonObject(options.source / kConfigName));
   if (!tensors.empty()) {
     const std::string dtype = DtypeConfigName(
@@ -42,7 +32,7 @@ absl::Status WriteConfig(const Path& target, Tensors tensors,
     if (older) config["torch_dtype"] = dtype;
     if (!older || config.contains("dtype")) config["dtype"] = dtype;
   }
-  return WriteText(target, kConfigName, base::DumpJsonPretty(config), files);
+  return WriteTextFile(target, kConfigName, base::DumpJsonPretty(config));
 }
 
 absl::Status CopyFiles(const Path& target, const Path& source, Files& files) {
@@ -50,7 +40,7 @@ absl::Status CopyFiles(const Path& target, const Path& source, Files& files) {
     const absl::StatusOr<std::string> text = base::ReadFile(source / name);
     if (absl::IsNotFound(text.status())) continue;
     RETURN_IF_ERROR(text.status());
-    RETURN_IF_ERROR(WriteText(target, name, *text, files));
+    ASSIGN_OR_RETURN(files.emplace_back(), WriteTextFile(target, name, *text));
   }
   return absl::OkStatus();
 }
@@ -67,7 +57,7 @@ absl::StatusOr<Files> FillDirectory(const Path& target, Tensors tensors,
                                     const WriteModelOptions& options) {
   RETURN_IF_ERROR(CheckSpace(target, WrittenBytes(tensors, options)));
   Files files;
-  RETURN_IF_ERROR(WriteConfig(target, tensors, options, files));
+  ASSIGN_OR_RETURN(files.emplace_back(), WriteConfig(target, tensors, options));
   RETURN_IF_ERROR(CopyFiles(target, options.source, files));
   ASSIGN_OR_RETURN(Files weights, WriteWeights(target, tensors, options));
   std::ranges::move(weights, std::back_inserter(files));

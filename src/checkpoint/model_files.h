@@ -1,4 +1,4 @@
-// Which files make a Hugging Face model directory.
+// Which files make a Hugging Face model directory, or an adapter's.
 #ifndef VARALIGN_CHECKPOINT_MODEL_FILES_H_
 #define VARALIGN_CHECKPOINT_MODEL_FILES_H_
 
@@ -14,6 +14,7 @@ namespace varalign::checkpoint {
 
 inline constexpr char kConfigName[] = "config.json";
 inline constexpr char kSingleFileName[] = "model.safetensors";
+inline constexpr char kAdapterConfigName[] = "adapter_config.json";
 inline constexpr char kIndexName[] = "model.safetensors.index.json";
 
 // Files that are copied from the source directory where they exist: tokenizer,

@@ -14,11 +14,9 @@ namespace varalign::checkpoint {
 // mapped, not read.
 //
 //   NotFound          neither is there (the message says what formats are
-//   read),
-//                     or shards are not: lists all of them
+//                     read), or shards are not: lists all of them
 //   InvalidArgument   damaged file or index (checkpoint/model_index.h); lists
-//   all
-//                     tensors of which index and shards disagree
+//                     all tensors of which index and shards disagree
 //   OutOfRange        an index above 64 MiB
 absl::StatusOr<std::vector<base::SafetensorsFile>> OpenWeightFiles(
     const std::filesystem::path& directory);

@@ -6,13 +6,12 @@
 #include <string>
 #include <utility>
 
-#include "base/digest.h"
-#include "base/file.h"
 #include "base/json.h"
 #include "base/safetensors.h"
 #include "base/status_macros.h"
 #include "checkpoint/model_files.h"
 #include "checkpoint/tensor_bytes.h"
+#include "checkpoint/text_file.h"
 
 namespace varalign::checkpoint {
 namespace {
@@ -74,15 +73,6 @@ std::string IndexText(const std::map<std::string, std::string>& shard_of,
   return base::DumpJsonPretty(index);
 }
 
-absl::StatusOr<ModelFile> WriteIndex(const Path& target,
-                                     const std::string& text) {
-  ASSIGN_OR_RETURN(base::FileWriter writer,
-                   base::FileWriter::Create(target / kIndexName));
-  RETURN_IF_ERROR(writer.Append(text));
-  RETURN_IF_ERROR(writer.Commit());
-  return ModelFile{kIndexName, text.size(), base::Xxh3(text)};
-}
-
 }  // namespace
 
 uint64_t WrittenBytes(Tensors tensors, const WriteModelOptions& options) {
@@ -107,8 +97,9 @@ absl::StatusOr<std::vector<ModelFile>> WriteWeights(
     for (const auto& [name, tensor] : shards[i]) shard_of[name] = shard;
   }
   if (shards.size() == 1) return files;
-  ASSIGN_OR_RETURN(files.emplace_back(),
-                   WriteIndex(target, IndexText(shard_of, tensors, options)));
+  ASSIGN_OR_RETURN(
+      files.emplace_back(),
+      WriteTextFile(target, kIndexName, IndexText(shard_of, tensors, options)));
   return files;
 }
 
