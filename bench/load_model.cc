@@ -134,8 +134,7 @@ absl::Status Load(const Path& directory, at::ScalarType dtype) {
                    model::ReadModelConfig(directory));
   ASSIGN_OR_RETURN(const checkpoint::ModelTensors tensors,
                    checkpoint::ModelTensors::Open(directory));
-  model::Parameters parameters = model::MakeParameters(config, dtype);
-  return model::LoadTensors(tensors.tensors(), parameters);
+  return model::ParametersOf(config, tensors.tensors(), dtype).status();
 }
 
 double Median(std::vector<double> values) {

@@ -15,11 +15,9 @@ namespace {
 absl::StatusOr<model::Parameters> LoadModel(const std::string& path) {
   ASSIGN_OR_RETURN(const model::ModelConfig config,
                    model::ReadModelConfig(path));
-  model::Parameters parameters = model::MakeParameters(config, at::kFloat);
   ASSIGN_OR_RETURN(const checkpoint::ModelTensors tensors,
                    checkpoint::ModelTensors::Open(path));
-  RETURN_IF_ERROR(model::LoadTensors(tensors.tensors(), parameters));
-  return parameters;
+  return model::ParametersOf(config, tensors.tensors(), at::kFloat);
 }
 
 absl::StatusOr<std::vector<GeneratedText>> Run(const GenerateRequest& request) {

@@ -18,11 +18,9 @@ absl::StatusOr<model::Parameters> LoadModel(const std::filesystem::path& path,
                                             model::Head head) {
   ASSIGN_OR_RETURN(const model::ModelConfig config,
                    model::ReadModelConfig(path, head));
-  model::Parameters parameters = model::MakeParameters(config, at::kFloat);
   ASSIGN_OR_RETURN(const checkpoint::ModelTensors tensors,
                    checkpoint::ModelTensors::Open(path));
-  RETURN_IF_ERROR(model::LoadTensors(tensors.tensors(), parameters));
-  return parameters;
+  return model::ParametersOf(config, tensors.tensors(), at::kFloat);
 }
 
 absl::Status Load(const std::string& path, model::Head head,

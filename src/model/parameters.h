@@ -92,6 +92,12 @@ absl::Status LoadTensors(std::span<const NamedTensor> tensors,
                          Parameters& parameters,
                          const LoadProgress& progress = nullptr);
 
+// Parameters of that model with what its files hold. Codes of LoadTensors.
+absl::StatusOr<Parameters> ParametersOf(const ModelConfig& config,
+                                        std::span<const NamedTensor> tensors,
+                                        at::ScalarType dtype,
+                                        const LoadProgress& progress = nullptr);
+
 // Normal(0, 0.02) matrices, ones for norms, zeros for biases; from `seed`
 // alone.
 void InitializeRandomly(uint64_t seed, Parameters& parameters);

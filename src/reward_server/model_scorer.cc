@@ -98,10 +98,10 @@ absl::StatusOr<LoadedModel> LoadDirectory(const fs::path& path,
   ASSIGN_OR_RETURN(const model::ModelConfig config,
                    model::ReadModelConfig(path, head));
   LoadedModel loaded;
-  loaded.parameters = model::MakeParameters(config, at::kFloat);
   ASSIGN_OR_RETURN(const checkpoint::ModelTensors tensors,
                    checkpoint::ModelTensors::Open(path));
-  RETURN_IF_ERROR(model::LoadTensors(tensors.tensors(), loaded.parameters));
+  ASSIGN_OR_RETURN(loaded.parameters,
+                   model::ParametersOf(config, tensors.tensors(), at::kFloat));
   ModelDescription& description = loaded.description;
   ASSIGN_OR_RETURN(description.fingerprint, checkpoint::ModelFingerprint(path));
   description.vocabulary_size = static_cast<uint32_t>(config.vocabulary_size);

@@ -46,9 +46,7 @@ absl::StatusOr<model::Parameters> LoadParameters(
                    model::ReadModelConfig(directory, model::Head::kCausalLm));
   ASSIGN_OR_RETURN(const checkpoint::ModelTensors tensors,
                    checkpoint::ModelTensors::Open(directory));
-  model::Parameters parameters = model::MakeParameters(config, dtype);
-  RETURN_IF_ERROR(model::LoadTensors(tensors.tensors(), parameters, progress));
-  return parameters;
+  return model::ParametersOf(config, tensors.tensors(), dtype, progress);
 }
 
 absl::StatusOr<v1::TrainState> OpenCheckpoint(

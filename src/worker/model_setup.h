@@ -19,7 +19,7 @@
 namespace varalign::worker {
 
 // A Hugging Face directory as parameters of `dtype`. Codes of
-// model::ReadModelConfig, checkpoint::ModelTensors and model::LoadTensors;
+// model::ReadModelConfig, checkpoint::ModelTensors and model::ParametersOf;
 // InvalidArgument also for a model that is no causal language model.
 absl::StatusOr<model::Parameters> LoadParameters(
     const std::filesystem::path& directory, at::ScalarType dtype,

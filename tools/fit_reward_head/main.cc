@@ -96,9 +96,7 @@ absl::StatusOr<model::Parameters> LoadTrunk(const Arguments& arguments) {
     if (tensor.first != "lm_head.weight") tensors.push_back(tensor);
   }
   tensors.emplace_back("score.weight", at::zeros({1, config.hidden_size}));
-  model::Parameters trunk = model::MakeParameters(config, at::kFloat);
-  RETURN_IF_ERROR(model::LoadTensors(tensors, trunk));
-  return trunk;
+  return model::ParametersOf(config, tensors, at::kFloat);
 }
 
 absl::Status ReadFeatures(const data::Dataset& dataset,
