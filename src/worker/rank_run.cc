@@ -73,6 +73,7 @@ class RankRun {
   absl::Status Connect();
   absl::Status OpenData();
   absl::Status OpenModel();
+  absl::Status LoadModel();
   absl::Status PrepareSaver();
   StartState Start() const;
   absl::Status JoinGroup();
@@ -99,6 +100,7 @@ class RankRun {
   v1::Objective rule_;  // resolved
   std::optional<RankData> data_;
   std::optional<RankScoring> scoring_;
+  std::optional<checkpoint::AdapterConfig> adapter_;  // that is trained
   std::optional<CheckpointSaver> saver_;
   fs::path resumed_from_;  // empty: a new run
   v1::TrainState done_;
@@ -149,14 +151,33 @@ absl::Status RankRun::OpenData() {
 
 absl::Status RankRun::OpenModel() {
   const v1::RunConfig& config = run_.config();
-  const bool resumes = !run_.checkpoint().empty();
-  if (resumes) {
+  if (!run_.checkpoint().empty()) {
     resumed_from_ =
         CheckpointRoot() / checkpoint::CheckpointName(run_.checkpoint_step());
   }
-  ASSIGN_OR_RETURN(const auto adapter, AdapterOf(config));
-  // The model of a checkpoint has its adapter added in.
-  const bool from_start = !resumes || adapter.has_value();
+  ASSIGN_OR_RETURN(adapter_, AdapterOf(config));
+  RETURN_IF_ERROR(LoadModel());
+  done_.set_format_version(1);
+  done_.set_dataset_xxh3_128(data_->dataset.manifest_xxh3());
+  done_.set_num_parameters(static_cast<uint64_t>(parameters_->num_parameters));
+  if (!resumed_from_.empty()) {
+    ASSIGN_OR_RETURN(done_, OpenCheckpoint(resumed_from_, done_));
+    RETURN_IF_ERROR(RestoreParameters(resumed_from_, *parameters_));
+    WarnWhereBitsMayDiffer(done_, flags_.world_size);
+  } else if (adapter_.has_value()) {
+    RETURN_IF_ERROR(LoadStartAdapter(*adapter_, config.train(), *parameters_));
+  }
+  RETURN_IF_ERROR(FreezeAsTold(config.train(), *parameters_));
+  done_.set_world_size(flags_.world_size);
+  SetMachine(done_);
+  return PrepareSaver();
+}
+
+// A checkpoint's model has its adapter added in: with one the model is always
+// that of the configuration.
+absl::Status RankRun::LoadModel() {
+  const v1::RunConfig& config = run_.config();
+  const bool from_start = resumed_from_.empty() || adapter_.has_value();
   ASSIGN_OR_RETURN(parameters_,
                    LoadParameters(from_start ? fs::path(config.model().path())
                                              : resumed_from_ / "model",
@@ -167,29 +188,14 @@ absl::Status RankRun::OpenModel() {
                                         total >> 20);
                                   }));
   heartbeat_->SetActivity("joining the group");
-  if (adapter.has_value()) {
-    RETURN_IF_ERROR(AddNewAdapter(*adapter, config.train(), *parameters_));
-    done_.set_base_xxh3_128(DigestOf(parameters_->base));
-  }
-  done_.set_format_version(1);
-  done_.set_dataset_xxh3_128(data_->dataset.manifest_xxh3());
-  done_.set_num_parameters(static_cast<uint64_t>(parameters_->num_parameters));
-  if (resumes) {
-    ASSIGN_OR_RETURN(done_, OpenCheckpoint(resumed_from_, done_));
-    RETURN_IF_ERROR(RestoreParameters(resumed_from_, *parameters_));
-    WarnWhereBitsMayDiffer(done_, flags_.world_size);
-  } else if (adapter.has_value()) {
-    RETURN_IF_ERROR(LoadStartAdapter(*adapter, config.train(), *parameters_));
-  }
-  RETURN_IF_ERROR(FreezeAsTold(config.train(), *parameters_));
-  done_.set_world_size(flags_.world_size);
-  SetMachine(done_);
-  return PrepareSaver();
+  if (!adapter_.has_value()) return absl::OkStatus();
+  RETURN_IF_ERROR(AddNewAdapter(*adapter_, config.train(), *parameters_));
+  done_.set_base_xxh3_128(DigestOf(parameters_->base));
+  return absl::OkStatus();
 }
 
 absl::Status RankRun::PrepareSaver() {
   const v1::RunConfig& config = run_.config();
-  ASSIGN_OR_RETURN(const auto adapter, AdapterOf(config));
   ASSIGN_OR_RETURN(const auto dtype, WrittenDtype(config));
   saver_.emplace(
       CheckpointSaver::Options{
@@ -197,7 +203,7 @@ absl::Status RankRun::PrepareSaver() {
           .model = {.source = config.model().path(),
                     .max_shard_bytes = config.checkpoint().max_shard_bytes(),
                     .dtype = dtype},
-          .adapter = adapter,
+          .adapter = adapter_,
           .world_size = flags_.world_size,
           .keep = config.checkpoint().keep(),
           .acknowledged_step = run_.checkpoint_step()},
