@@ -15,16 +15,9 @@ STEPS = 20  # 40 examples / 8, 4 epochs
 
 def tensors_of(model):
     """Bytes of every tensor of a directory, by name."""
-    tensors = {}
-    for path in pathlib.Path(model).glob("*.safetensors"):
-        data = path.read_bytes()
-        length = int.from_bytes(data[:8], "little")
-        header = json.loads(data[8:8 + length])
-        header.pop("__metadata__", None)
-        for name, entry in header.items():
-            begin, end = entry["data_offsets"]
-            tensors[name] = data[8 + length:][begin:end]
-    return tensors
+    return {name: data
+            for path in pathlib.Path(model).glob("*.safetensors")
+            for name, (_, _, data) in harness.safetensors_of(path)[0].items()}
 
 
 def rounded_to_bfloat16(data):

@@ -57,6 +57,19 @@ def json_lines(path):
             if line]
 
 
+def safetensors_of(path):
+    """Name -> (dtype, shape, bytes) of a file; its metadata."""
+    data = pathlib.Path(path).read_bytes()
+    begin = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:begin])
+    metadata = header.pop("__metadata__", {})
+    tensors = {}
+    for name, entry in header.items():
+        first, last = (begin + offset for offset in entry["data_offsets"])
+        tensors[name] = (entry["dtype"], entry["shape"], data[first:last])
+    return tensors, metadata
+
+
 def steps_of(run_directory):
     """The live step lines of a run's metrics.jsonl by step: where a step was
     done again, the highest generation counts."""

@@ -3,8 +3,8 @@ import array
 import json
 import os
 import pathlib
+import shutil
 import signal
-import struct
 import subprocess
 import unittest
 
@@ -16,37 +16,68 @@ PREFIX = "base_model.model."
 SCRIPT = harness.SOURCE / "tests" / "checkpoint" / "same_adapter.py"
 
 
-def header_of(path):
-    data = pathlib.Path(path).read_bytes()
-    (size,) = struct.unpack("<Q", data[:8])
-    return json.loads(data[8:8 + size]), data[8 + size:]
-
-
-def tensors_of(path):
+def floats_of(path):
     """Name -> (shape, values) of a float32 safetensors file."""
-    header, data = header_of(path)
-    tensors = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        assert entry["dtype"] == "F32", (name, entry["dtype"])
-        begin, end = entry["data_offsets"]
-        tensors[name] = (entry["shape"], array.array("f", data[begin:end]))
-    return tensors
+    tensors, _ = harness.safetensors_of(path)
+    for name, (dtype, _, _) in tensors.items():
+        assert dtype == "F32", (name, dtype)
+    return {name: (shape, array.array("f", data))
+            for name, (_, shape, data) in tensors.items()}
 
 
-def merged(weight, a, b):
-    """weight + alpha / rank * b a."""
+def merged(weight, a, b, alpha):
+    """weight + alpha / rank * b a, in double precision."""
     (rows, columns), values = weight
     (rank, _), a = a
     _, b = b
     result = list(values)
     for row in range(rows):
         for r in range(rank):
-            factor = ALPHA / RANK * b[row * rank + r]
+            factor = alpha / rank * b[row * rank + r]
             for column in range(columns):
                 result[row * columns + column] += factor * a[r * columns + column]
     return result
+
+
+def merged_tensors(checkpoint):
+    """Name -> (shape, values) of the start model with the checkpoint's adapter added in, by the formula alone; the names that it changes."""
+    tensors = floats_of(WORLD / "policy" / "model.safetensors")
+    adapter = floats_of(checkpoint / "adapter" / "adapter_model.safetensors")
+    alpha = json.loads((checkpoint / "adapter" / "adapter_config.json")
+                       .read_text())["lora_alpha"]
+    changed = set()
+    for name, a in adapter.items():
+        if not name.endswith(".lora_A.weight"):
+            continue
+        b = adapter[name.replace("lora_A", "lora_B")]
+        target = name.removeprefix(PREFIX).replace(".lora_A", "")
+        tensors[target] = (tensors[target][0], merged(tensors[target], a, b, alpha))
+        changed.add(target)
+    return tensors, changed
+
+
+def write_model(target, tensors):
+    """The start model's directory with other values."""
+    shutil.copytree(WORLD / "policy", target)
+    header, data = {"__metadata__": {"format": "pt"}}, b""
+    for name, (shape, values) in tensors.items():
+        part = array.array("f", values).tobytes()
+        header[name] = {"dtype": "F32", "shape": shape,
+                        "data_offsets": [len(data), len(data) + len(part)]}
+        data += part
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    (target / "model.safetensors").write_bytes(
+        len(text).to_bytes(8, "little") + text + data)
+
+
+def log_probs(model):
+    """Of every token of the held-out responses."""
+    process = harness.varalign("score", "--policy", model, "--per-token", "--in",
+                               WORLD / "heldout.jsonl", "--out", "-")
+    assert process.returncode == 0, process.stderr
+    return [log_prob for line in process.stdout.splitlines()
+            for log_prob in json.loads(line)["logprobs"]]
 
 
 class LoraTest(harness.ServiceTest):
@@ -57,22 +88,51 @@ class LoraTest(harness.ServiceTest):
             train={"epochs": 4, "learning_rate": 1e-2, "lora": adapter,
                    **train})
 
-    def train(self, config, out="run", *arguments):
+    def train(self, config, out="run", *arguments, timeout=300):
         return harness.varalign("train", config, "--out",
-                                self.directory / out, "--json", *arguments)
+                                self.directory / out, "--json", *arguments,
+                                timeout=timeout)
 
     def newest(self, out="run"):
         return sorted((self.directory / out / "checkpoints").glob("step-*"))[-1]
 
+    def test_an_adapter_alone_brings_the_policy_to_the_optimum(self):
+        # Long: the way of each training leads past even chances first.
+        result = harness.json_of(self.train(
+            self.config(lora={"rank": 16, "alpha": 16}, epochs=150,
+                        warmup="5%"), timeout=500))
+        before, after = (result["metrics"][key] for key in ("before", "after"))
+        # The policy starts as the reference and ends nearer to the optimum,
+        # which is known: more reward than before, and no other policy.
+        self.assertLess(before["eval_kl"], 1e-4)
+        best = before["eval_optimum_expected_reward"]
+        self.assertGreater(after["eval_expected_reward"],
+                           before["eval_expected_reward"] + 0.1)
+        self.assertLess(abs(best - after["eval_expected_reward"]),
+                        (best - before["eval_expected_reward"]) / 2)
+        self.assertLess(after["eval_kl_to_optimum"],
+                        before["eval_kl_to_optimum"] / 2)
+        # The model that is left is the one that was evaluated, and the start
+        # model with the adapter added in.
+        model = self.newest() / "model"
+        tensors, _ = merged_tensors(self.newest())
+        write_model(self.directory / "expected", tensors)
+        ours, expected = log_probs(model), log_probs(self.directory / "expected")
+        self.assertEqual(len(ours), len(expected))
+        for one, other in zip(ours, expected):
+            self.assertAlmostEqual(one, other, delta=1e-5)
+        again = harness.json_of(self.train(self.world_config(
+            name="again.yaml", model={"path": str(model)},
+            eval={"path": str(WORLD / "heldout")},
+            train={"max_steps": 1, "learning_rate": 1e-12}), "again"))
+        self.assertAlmostEqual(
+            again["metrics"]["before"]["eval_expected_reward"],
+            after["eval_expected_reward"], places=5)
+
     def test_leaves_an_adapter_and_the_model_with_it(self):
         modules = ["q_proj", "v_proj", "down_proj"]
         harness.json_of(self.train(
-            self.config(lora={"target_modules": modules}, epochs=12,
-                        learning_rate=3e-3)))
-        losses = [line["loss"] for _, line in sorted(
-            harness.steps_of(self.directory / "run").items())]
-        # The means of the first and the last epoch, of five steps each.
-        self.assertLess(sum(losses[-5:]), sum(losses[:5]) - 0.05)
+            self.config(lora={"target_modules": modules})))
         checkpoint = self.newest()
         names = [file["name"] for file in json.loads(
             (checkpoint / "MANIFEST.json").read_text())["files"]]
@@ -86,33 +146,35 @@ class LoraTest(harness.ServiceTest):
                                      "base_model_name_or_path")],
             ["LORA", "CAUSAL_LM", RANK, ALPHA, modules, str(WORLD / "policy")])
 
-        start = tensors_of(WORLD / "policy" / "model.safetensors")
-        model = tensors_of(checkpoint / "model" / "model.safetensors")
-        adapter = tensors_of(
+        start = floats_of(WORLD / "policy" / "model.safetensors")
+        model = floats_of(checkpoint / "model" / "model.safetensors")
+        adapter = floats_of(
             checkpoint / "adapter" / "adapter_model.safetensors")
+        expected, changed = merged_tensors(checkpoint)
         self.assertEqual(start.keys(), model.keys())
-        changed = {name for name in start if start[name] != model[name]}
+        self.assertEqual(changed, {name for name in start
+                                   if name.split(".")[-2] in modules})
+        # All else has the bits it had.
         self.assertEqual(
-            changed, {name for name in start
-                      if name.split(".")[-2] in modules})
+            changed, {name for name in start if start[name] != model[name]})
         self.assertEqual(
             adapter.keys(),
             {PREFIX + name.replace(".weight", f".lora_{part}.weight")
              for name in changed for part in "AB"})
         for name in changed:
-            stem = PREFIX + name.removesuffix(".weight")
-            expected = merged(start[name], adapter[stem + ".lora_A.weight"],
-                              adapter[stem + ".lora_B.weight"])
-            for ours, theirs in zip(model[name][1], expected):
-                self.assertAlmostEqual(ours, theirs, delta=1e-5)
+            for ours, theirs in zip(model[name][1], expected[name][1]):
+                self.assertAlmostEqual(ours, theirs, delta=1e-6)
         # What is trained and kept of the optimizer is the adapter's.
         elements = sum(len(values) for _, values in adapter.values())
         state = json.loads((checkpoint / "state.json").read_text())
         self.assertEqual(int(state["num_parameters"]), elements)
         self.assertEqual(len(state["base_xxh3_128"]), 32)
-        ends = [int(header_of(path)[0]["__metadata__"]["end"])
-                for path in checkpoint.glob("optimizer-*.safetensors")]
-        self.assertEqual(max(ends), (elements + 255) // 256 * 256)
+        ranges = ",".join(
+            harness.safetensors_of(path)[1]["ranges"]
+            for path in checkpoint.glob("optimizer-*.safetensors"))
+        self.assertEqual(max(int(part.split("-")[1])
+                             for part in ranges.split(",")),
+                         (elements + 255) // 256 * 256)
 
     def test_peft_loads_the_adapter(self):
         python = os.environ.get("VARALIGN_PYTHON", "/usr/bin/python3")
@@ -158,8 +220,8 @@ class LoraTest(harness.ServiceTest):
         again = self.config("again.yaml", lora={"adapter": adapter}, epochs=1,
                             learning_rate=1e-9)
         second = harness.json_of(self.train(again, "again"))
-        self.assertAlmostEqual(second["metrics"]["before"]["kl_to_optimum"],
-                               first["metrics"]["after"]["kl_to_optimum"],
+        self.assertAlmostEqual(second["metrics"]["before"]["eval_kl_to_optimum"],
+                               first["metrics"]["after"]["eval_kl_to_optimum"],
                                places=6)
         other = self.config("other.yaml", lora={"adapter": adapter, "rank": 8})
         process = self.train(other, "other")
