@@ -21,6 +21,7 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/json.h"
+#include "base/packed_layout.h"
 #include "base/status_macros.h"
 #include "base/string_view.h"
 #include "checkpoint/model_directory.h"
@@ -51,11 +52,9 @@ absl::StatusOr<model::Parameters> Load(const std::string& path,
                                        model::Head head) {
   ASSIGN_OR_RETURN(const model::ModelConfig config,
                    model::ReadModelConfig(path, head));
-  model::Parameters parameters = model::MakeParameters(config, at::kFloat);
   ASSIGN_OR_RETURN(const checkpoint::ModelTensors tensors,
                    checkpoint::ModelTensors::Open(path));
-  RETURN_IF_ERROR(model::LoadTensors(tensors.tensors(), parameters));
-  return parameters;
+  return model::ParametersOf(config, tensors.tensors(), at::kFloat);
 }
 
 absl::StatusOr<std::vector<Call>> ReadCalls(const std::string& path) {
@@ -78,8 +77,8 @@ absl::StatusOr<Json> Measure(const Arguments& arguments) {
                    Load(arguments.policy, model::Head::kCausalLm));
   ASSIGN_OR_RETURN(const model::Parameters judge,
                    Load(arguments.reward, model::Head::kReward));
-  const auto sharing = arguments.unshared ? model::PromptSharing::kOff
-                                          : model::PromptSharing::kOn;
+  const auto sharing =
+      arguments.unshared ? base::PromptSharing::kOff : base::PromptSharing::kOn;
   const base::SystemClock clock;
   Json result = {{"version", 1}, {"threads", arguments.threads}};
   for (const Call& call : calls) {
@@ -117,8 +116,7 @@ int main(int argc, char** argv) {
   // As varalign-reward-server does.
   base::KeepFreedMemory();
   at::set_num_threads(arguments.threads);
-  const auto result =
-      base::CatchExceptions([&] { return Measure(arguments); });
+  const auto result = base::CatchExceptions([&] { return Measure(arguments); });
   if (!result.ok()) {
     std::fprintf(stderr, "score_cpu: %s\n",
                  std::string(base::ToStd(result.status().message())).c_str());

@@ -27,6 +27,7 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/json.h"
+#include "base/packed_layout.h"
 #include "base/status_macros.h"
 #include "base/string_view.h"
 #include "collective/local_process_group.h"
@@ -122,9 +123,9 @@ double ModelFlops(const model::Parameters& parameters,
   return flops;
 }
 
-worker::PromptSharing SharingOf(const Arguments& arguments) {
-  return arguments.unshared ? worker::PromptSharing::kOff
-                            : worker::PromptSharing::kOn;
+base::PromptSharing SharingOf(const Arguments& arguments) {
+  return arguments.unshared ? base::PromptSharing::kOff
+                            : base::PromptSharing::kOn;
 }
 
 absl::StatusOr<model::Recompute> RecomputeOf(const std::string& word) {

@@ -22,6 +22,10 @@
 
 namespace varalign::base {
 
+// Do the responses of a prompt continue one segment, so that the prompt is
+// computed once, or is each a text with a copy of it?
+enum class PromptSharing { kOff, kOn };
+
 // A value. REQUIRES: what is continued has rows and continues nothing itself.
 struct PackedLayout {
   static constexpr int32_t kNothing = -1;

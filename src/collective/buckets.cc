@@ -3,13 +3,10 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "base/round_up.h"
 
 namespace varalign::collective {
 namespace {
-
-int64_t RoundUp(int64_t value, int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
 
 // Indices of the blocks after which a bucket ends.
 std::vector<size_t> Cuts(std::span<const Block> blocks, int64_t min_elements) {
@@ -43,7 +40,7 @@ std::vector<Bucket> CutBuckets(std::span<const Block> blocks,
   size_t first = 0;
   for (const size_t cut : Cuts(blocks, min_elements)) {
     const int64_t end =
-        std::min(total, RoundUp(blocks[cut - 1].end, world_size));
+        std::min(total, base::RoundUp(blocks[cut - 1].end, world_size));
     // A block of fewer elements than ranks may be in the last bucket already.
     if (end == begin) continue;
     while (blocks[first].end <= begin) ++first;
@@ -63,9 +60,12 @@ std::vector<Bucket> CutBuckets(std::span<const Block> blocks,
   return buckets;
 }
 
+int64_t PaddedSize(const Bucket& bucket, int world_size) {
+  return base::RoundUp(bucket.end - bucket.begin, world_size);
+}
+
 Slice SliceOf(const Bucket& bucket, int rank, int world_size) {
-  const int64_t part =
-      RoundUp(bucket.end - bucket.begin, world_size) / world_size;
+  const int64_t part = PaddedSize(bucket, world_size) / world_size;
   return {.begin = std::min(bucket.begin + part * rank, bucket.end),
           .end = std::min(bucket.begin + part * (rank + 1), bucket.end)};
 }

@@ -40,6 +40,10 @@ struct Bucket {
 std::vector<Bucket> CutBuckets(std::span<const Block> blocks,
                                int64_t min_elements, int world_size);
 
+// What of `bucket` moves: equal parts for all ranks. Where its size is no
+// multiple of the world size, it has zeros behind it.
+int64_t PaddedSize(const Bucket& bucket, int world_size);
+
 // The range of `bucket` that `rank` owns. Equal on all ranks but for a bucket
 // whose size is no multiple of the world size: there the last may own less, or
 // nothing.

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/adapter_modules.h"
+#include "base/round_up.h"
 #include "base/status_macros.h"
 #include "model/parameter_names.h"
 
@@ -18,10 +19,6 @@ namespace varalign::model {
 namespace {
 
 constexpr absl::string_view kPrefix = "base_model.model.";
-
-int64_t RoundUp(int64_t count, int64_t multiple) {
-  return (count + multiple - 1) / multiple * multiple;
-}
 
 // "self_attn.q_proj" of "self_attn.q_proj.weight".
 absl::string_view PathOf(absl::string_view name) {
@@ -136,8 +133,8 @@ absl::Status AddAdapter(const AdapterOptions& options, uint64_t seed,
   Cutter counter({});
   CutParts(options, counter, parameters);
   const int64_t size = counter.taken();
-  at::Tensor flat =
-      at::zeros({RoundUp(size, kFlatMultiple)}, parameters.flat.options());
+  at::Tensor flat = at::zeros({base::RoundUp(size, kFlatMultiple)},
+                              parameters.flat.options());
   Cutter cutter(flat);
   CutParts(options, cutter, parameters);
   parameters.base = std::exchange(parameters.flat, std::move(flat));

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "base/round_up.h"
 #include "model/cached_attention.h"
 #include "model/elementwise.h"
 #include "model/head_norm.h"
@@ -53,10 +54,6 @@ struct Rows {
   int64_t tile = 0;
 };
 
-int64_t RoundUp(int64_t count, int64_t multiple) {
-  return (count + multiple - 1) / multiple * multiple;
-}
-
 Rows MakeRows(std::span<KeyValueCache* const> caches,
               std::span<const std::vector<uint32_t>> tokens) {
   Rows rows;
@@ -74,7 +71,7 @@ Rows MakeRows(std::span<KeyValueCache* const> caches,
   }
   rows.tile = one_each ? kStepRows : kTileRows;
   ids.resize(static_cast<size_t>(
-      RoundUp(static_cast<int64_t>(ids.size()), rows.tile)));
+      base::RoundUp(static_cast<int64_t>(ids.size()), rows.tile)));
   rows.positions.resize(ids.size(), 0);
   rows.tokens = at::empty({static_cast<int64_t>(ids.size())}, at::kLong);
   std::copy(ids.begin(), ids.end(), rows.tokens.data_ptr<int64_t>());
@@ -230,8 +227,8 @@ at::Tensor CachedDecoder::Extend(
   const at::Tensor hidden =
       AddNorm(x, delta, parameters_.final_norm, eps).second;
   const auto count = static_cast<int64_t>(rows.last.size());
-  at::Tensor last =
-      at::zeros({RoundUp(count, kStepRows), hidden.size(1)}, hidden.options());
+  at::Tensor last = at::zeros({base::RoundUp(count, kStepRows), hidden.size(1)},
+                              hidden.options());
   for (int64_t i = 0; i < count; ++i) {
     last[i].copy_(hidden[rows.last[static_cast<size_t>(i)]]);
   }

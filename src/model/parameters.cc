@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "absl/functional/function_ref.h"
+#include "base/round_up.h"
 #include "model/zeroed_tensor.h"
 
 namespace varalign::model {
@@ -117,8 +118,7 @@ Parameters MakeParameters(const ModelConfig& config, at::ScalarType dtype) {
     if (kind == Kind::kMatrix) AddDecayed(total, end, parameters);
     total = end;
   });
-  const int64_t padded =
-      (total + kFlatMultiple - 1) / kFlatMultiple * kFlatMultiple;
+  const int64_t padded = base::RoundUp(total, kFlatMultiple);
   parameters.flat = ZeroedTensor(padded, dtype);
   parameters.num_parameters = total;
   int64_t offset = 0;

@@ -62,7 +62,7 @@ struct Block {
 };
 
 std::vector<Block> GroupByPrompt(std::span<const Sequence> sequences,
-                                 PromptSharing sharing) {
+                                 base::PromptSharing sharing) {
   std::vector<Block> blocks;
   absl::flat_hash_map<absl::Span<const uint32_t>, size_t> block_of;
   for (size_t i = 0; i < sequences.size(); ++i) {
@@ -70,7 +70,7 @@ std::vector<Block> GroupByPrompt(std::span<const Sequence> sequences,
     const auto found =
         block_of.try_emplace({prompt.data(), prompt.size()}, blocks.size())
             .first;
-    if (sharing == PromptSharing::kOff) found->second = blocks.size();
+    if (sharing == base::PromptSharing::kOff) found->second = blocks.size();
     if (found->second == blocks.size())
       blocks.push_back({.prompt = prompt, .sequences = {}});
     blocks[found->second].sequences.push_back(i);
@@ -82,7 +82,7 @@ std::vector<Block> GroupByPrompt(std::span<const Sequence> sequences,
 using Batch = std::vector<Block>;
 
 std::vector<Batch> CutBatches(std::span<const Sequence> sequences,
-                              PromptSharing sharing) {
+                              base::PromptSharing sharing) {
   std::vector<Batch> batches(1);
   size_t tokens = 0;
   for (const Block& block : GroupByPrompt(sequences, sharing)) {
@@ -266,7 +266,7 @@ absl::Status ScoreRewards(const Parameters& parameters,
 template <typename Result, typename Score>
 absl::StatusOr<std::vector<Result>> ScoreAll(
     const Parameters& parameters, std::span<const Sequence> sequences,
-    PromptSharing sharing, const Score& score) {
+    base::PromptSharing sharing, const Score& score) {
   for (size_t i = 0; i < sequences.size(); ++i) {
     RETURN_IF_ERROR(CheckSequence(parameters.config, i, sequences[i]));
   }
@@ -283,7 +283,7 @@ absl::StatusOr<std::vector<Result>> ScoreAll(
 
 absl::StatusOr<std::vector<ResponseLogProbs>> LogProbs(
     const Parameters& parameters, std::span<const Sequence> sequences,
-    PromptSharing sharing) {
+    base::PromptSharing sharing) {
   if (parameters.config.head != Head::kCausalLm) {
     return absl::InvalidArgumentError(
         "log-probabilities need a causal language model, this is a reward "
@@ -295,7 +295,7 @@ absl::StatusOr<std::vector<ResponseLogProbs>> LogProbs(
 
 absl::StatusOr<std::vector<double>> Rewards(const Parameters& parameters,
                                             std::span<const Sequence> sequences,
-                                            PromptSharing sharing) {
+                                            base::PromptSharing sharing) {
   if (parameters.config.head != Head::kReward) {
     return absl::InvalidArgumentError(
         "rewards need a sequence-classification model, this is a language "

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/packed_layout.h"
 #include "model/parameters.h"
 
 namespace varalign::model {
@@ -38,20 +39,19 @@ struct ResponseLogProbs {
   std::vector<float> tokens;  // [R]
 };
 
-// kOff computes each sequence's prompt anew; the bits are the same.
-enum class PromptSharing { kOff, kOn };
-
+// Without sharing the bits are the same.
+//
 // InvalidArgument: empty prompt or response, id outside the vocabulary.
 // OutOfRange: longer than the model's positions. DataLoss: a value that is not
 // finite. The message names the index of the sequence.
 absl::StatusOr<std::vector<ResponseLogProbs>> LogProbs(
     const Parameters& parameters, std::span<const Sequence> sequences,
-    PromptSharing sharing = PromptSharing::kOn);
+    base::PromptSharing sharing = base::PromptSharing::kOn);
 
 // The raw logit of the last response token. REQUIRES: head kReward.
 absl::StatusOr<std::vector<double>> Rewards(
     const Parameters& parameters, std::span<const Sequence> sequences,
-    PromptSharing sharing = PromptSharing::kOn);
+    base::PromptSharing sharing = base::PromptSharing::kOn);
 
 }  // namespace varalign::model
 

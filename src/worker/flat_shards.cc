@@ -13,6 +13,7 @@ namespace varalign::worker {
 namespace {
 
 using collective::Bucket;
+using collective::PaddedSize;
 using collective::ProcessGroup;
 
 std::vector<Bucket> BucketsOf(const model::Parameters& parameters,
@@ -32,13 +33,6 @@ std::vector<Bucket> BucketsOf(const model::Parameters& parameters,
     for (collective::Block& block : blocks) block.apart = false;
   }
   return collective::CutBuckets(blocks, min_elements, world_size);
-}
-
-// Where the size of a bucket is no multiple of the world size, it travels with
-// zeros behind it.
-int64_t PaddedSize(const Bucket& bucket, int world_size) {
-  const int64_t size = bucket.end - bucket.begin;
-  return (size + world_size - 1) / world_size * world_size;
 }
 
 at::Tensor Part(const at::Tensor& flat, const Bucket& bucket) {

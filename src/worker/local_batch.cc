@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "base/packed_layout.h"
 #include "objective/loss_scale.h"
 
 namespace varalign::worker {
@@ -22,7 +23,7 @@ struct LocalBlock {
 // prompts are shared.
 std::vector<LocalBlock> BlocksOf(const StepContext& context,
                                  const PreparedStep& step) {
-  const bool shares = context.prompt_sharing == PromptSharing::kOn;
+  const bool shares = context.prompt_sharing == base::PromptSharing::kOn;
   std::vector<LocalBlock> blocks;
   const BatchRow* last = nullptr;
   for (size_t i = 0; i < step.batch.rows.size(); ++i) {

@@ -21,8 +21,9 @@ at::ScalarType DtypeOf(const v1::TrainConfig& train) {
                                                               : at::kFloat;
 }
 
-PromptSharing PromptSharingOf(const v1::TrainConfig& train) {
-  return train.prompt_sharing() ? PromptSharing::kOn : PromptSharing::kOff;
+base::PromptSharing PromptSharingOf(const v1::TrainConfig& train) {
+  return train.prompt_sharing() ? base::PromptSharing::kOn
+                                : base::PromptSharing::kOff;
 }
 
 model::Recompute RecomputeOf(const v1::TrainConfig& train) {

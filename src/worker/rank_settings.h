@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "base/packed_layout.h"
 #include "collective/make_process_group.h"
 #include "model/recompute.h"
 #include "varalign/v1/coordinator.pb.h"
@@ -21,7 +22,7 @@ v1::RankIdentity IdentityOf(const RankFlags& flags);
 
 at::ScalarType DtypeOf(const v1::TrainConfig& train);
 
-PromptSharing PromptSharingOf(const v1::TrainConfig& train);
+base::PromptSharing PromptSharingOf(const v1::TrainConfig& train);
 
 model::Recompute RecomputeOf(const v1::TrainConfig& train);
 

@@ -11,7 +11,7 @@ namespace {
 constexpr double kTokensOfEqualCost = 8192;
 
 double Work(const data::ExampleView& example, const v1::Objective& rule,
-            PromptSharing prompt_sharing) {
+            base::PromptSharing prompt_sharing) {
   double tokens = 0, pairs = 0;
   double shared = 0;  // tokens of a row that another row has computed
   for (size_t k = 0; k < example.rows.size(); ++k) {
@@ -20,7 +20,7 @@ double Work(const data::ExampleView& example, const v1::Objective& rule,
         static_cast<double>(ComputedTokens(example, example.rows[k]));
     tokens += length - shared;
     pairs += length * length - shared * shared;
-    if (prompt_sharing == PromptSharing::kOff) continue;
+    if (prompt_sharing == base::PromptSharing::kOff) continue;
     shared = static_cast<double>(example.prompt.size());
   }
   return tokens + pairs / kTokensOfEqualCost;
@@ -68,7 +68,7 @@ bool IsTrained(const data::ExampleView& example, size_t response,
 
 StepBatch MakeStepBatch(const data::Dataset& dataset, data::StepPlan plan,
                         const v1::Objective& rule, uint32_t world_size,
-                        PromptSharing prompt_sharing) {
+                        base::PromptSharing prompt_sharing) {
   StepBatch batch;
   for (const std::vector<uint64_t>& block : plan.blocks) {
     AddBlock(dataset, block, rule, batch);

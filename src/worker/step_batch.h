@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/packed_layout.h"
 #include "data/dataset.h"
 #include "data/plan.h"
 #include "objective/log_weights.h"
@@ -16,11 +17,6 @@
 #include "varalign/v1/run_config.pb.h"
 
 namespace varalign::worker {
-
-// Are the responses of a prompt trained in one block (data/collate.h), with the
-// prompt computed once, or each with a copy of it? The same numbers up to
-// rounding.
-enum class PromptSharing { kOn, kOff };
 
 struct BatchRow {
   uint32_t example = 0;   // index into StepBatch::examples
@@ -53,7 +49,7 @@ struct StepBatch {
 // what rows cost, and so who computes them.
 StepBatch MakeStepBatch(const data::Dataset& dataset, data::StepPlan plan,
                         const v1::Objective& rule, uint32_t world_size,
-                        PromptSharing prompt_sharing);
+                        base::PromptSharing prompt_sharing);
 
 // Is this row trained? Under train_on: chosen, rows with that role; all rows of
 // an example without roles.

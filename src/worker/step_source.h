@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/packed_layout.h"
 #include "objective/weight_statistics.h"
 #include "worker/step_batch.h"
 
@@ -50,7 +51,7 @@ struct StepContext {
   v1::Objective rule;  // resolved, lambda in the reward's own unit
   uint32_t rank = 0;
   uint32_t world_size = 1;
-  PromptSharing prompt_sharing = PromptSharing::kOn;
+  base::PromptSharing prompt_sharing = base::PromptSharing::kOn;
 };
 
 // Does this rank need the weight of `row`, to train it or to report on its

@@ -78,7 +78,7 @@ TEST_F(AdapterRunTest, StartsAtTheLossOfTheModel) {
 
 TEST_F(AdapterRunTest, SplitsAgree) {
   const TinyRunResult whole = Run({.dtype = at::kDouble,
-                                   .prompt_sharing = PromptSharing::kOff,
+                                   .prompt_sharing = base::PromptSharing::kOff,
                                    .lora = Lora()});
   ASSERT_OK(whole.status);
   for (const int world : {1, 2, 3}) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/packed_layout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/status_matchers.h"
@@ -26,7 +27,7 @@ class LocalBatchTest : public ::testing::Test {
     plan_.emplace(*MakePlan(config, rule_, dataset_->manifest()));
   }
 
-  LocalBatch Make(PromptSharing sharing, uint64_t budget_tokens) {
+  LocalBatch Make(base::PromptSharing sharing, uint64_t budget_tokens) {
     const StepContext context{.dataset = *dataset_,
                               .plan = *plan_,
                               .rule = rule_,
@@ -64,11 +65,11 @@ uint64_t PackedTokens(const LocalBatch& batch) {
 }
 
 TEST_F(LocalBatchTest, SharingChangesNeitherTargetsNorWeights) {
-  const LocalBatch whole = Make(PromptSharing::kOff, 1 << 20);
+  const LocalBatch whole = Make(base::PromptSharing::kOff, 1 << 20);
   const auto expected = LossRows(whole);
   ASSERT_FALSE(expected.empty());
   for (const uint64_t budget : {1 << 20, 60, 20, 1}) {
-    const LocalBatch shared = Make(PromptSharing::kOn, budget);
+    const LocalBatch shared = Make(base::PromptSharing::kOn, budget);
     EXPECT_EQ(LossRows(shared), expected) << budget;
     EXPECT_EQ(shared.divisor, whole.divisor);
     EXPECT_EQ(shared.tokens, whole.tokens);
@@ -76,10 +77,10 @@ TEST_F(LocalBatchTest, SharingChangesNeitherTargetsNorWeights) {
 }
 
 TEST_F(LocalBatchTest, CountsWhatIsComputed) {
-  const LocalBatch whole = Make(PromptSharing::kOff, 50);
+  const LocalBatch whole = Make(base::PromptSharing::kOff, 50);
   EXPECT_EQ(whole.computed_tokens, whole.tokens);
   EXPECT_EQ(PackedTokens(whole), whole.tokens);
-  const LocalBatch shared = Make(PromptSharing::kOn, 50);
+  const LocalBatch shared = Make(base::PromptSharing::kOn, 50);
   EXPECT_LT(shared.computed_tokens, shared.tokens);
   EXPECT_EQ(PackedTokens(shared), shared.computed_tokens);
   // All prompts once.
@@ -90,12 +91,12 @@ TEST_F(LocalBatchTest, CountsWhatIsComputed) {
       expected += row.response.size() - 1;
     }
   }
-  EXPECT_EQ(Make(PromptSharing::kOn, 1 << 20).computed_tokens, expected);
+  EXPECT_EQ(Make(base::PromptSharing::kOn, 1 << 20).computed_tokens, expected);
 }
 
 TEST_F(LocalBatchTest, MicroBatchesFitTheBudgetOrHoldOneRow) {
   for (const uint64_t budget : {60, 30, 12}) {
-    const LocalBatch shared = Make(PromptSharing::kOn, budget);
+    const LocalBatch shared = Make(base::PromptSharing::kOn, budget);
     EXPECT_GT(shared.micro_batches.size(), 1u);
     for (const MicroBatch& micro : shared.micro_batches) {
       const int64_t* rows = micro.packed.row_of_target.data_ptr<int64_t>();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/packed_layout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/status_matchers.h"
@@ -43,7 +44,8 @@ class StepBatchTest : public ::testing::Test {
     return *source.Take(step);
   }
 
-  StepBatch Batch(uint32_t world, PromptSharing sharing = PromptSharing::kOn) {
+  StepBatch Batch(uint32_t world,
+                  base::PromptSharing sharing = base::PromptSharing::kOn) {
     return MakeStepBatch(dataset(), plan_->At(0), rule_, world, sharing);
   }
 
@@ -59,7 +61,7 @@ TEST_F(StepBatchTest, EveryRowOfAnEpochIsTrainedOnceByOneRank) {
     std::multiset<uint64_t> trained;
     for (uint64_t step = 0; step < plan_->total_steps(); ++step) {
       const StepBatch batch = MakeStepBatch(dataset(), plan_->At(step), rule_,
-                                            world, PromptSharing::kOn);
+                                            world, base::PromptSharing::kOn);
       for (const BatchRow& row : batch.rows) {
         ASSERT_LT(batch.rank_of(row), world);
         trained.insert(batch.examples[row.example].first_row + row.response);
@@ -144,7 +146,7 @@ TEST_F(StepBatchTest, ASharedPromptCostsItsRankOnce) {
   v1::Objective objective;
   objective.mutable_z()->set_block(8);
   SetObjective(objective);
-  const auto examples_beside_the_long_one = [&](PromptSharing sharing) {
+  const auto examples_beside_the_long_one = [&](base::PromptSharing sharing) {
     const StepBatch batch = Batch(2, sharing);
     size_t longest = 0;
     for (size_t i = 0; i < batch.examples.size(); ++i) {
@@ -155,8 +157,8 @@ TEST_F(StepBatchTest, ASharedPromptCostsItsRankOnce) {
                       batch.rank_of_example[longest]) -
            1;
   };
-  EXPECT_EQ(examples_beside_the_long_one(PromptSharing::kOff), 0);
-  EXPECT_EQ(examples_beside_the_long_one(PromptSharing::kOn), 1);
+  EXPECT_EQ(examples_beside_the_long_one(base::PromptSharing::kOff), 0);
+  EXPECT_EQ(examples_beside_the_long_one(base::PromptSharing::kOn), 1);
 }
 
 TEST_F(StepBatchTest, ScoreSourceFollowsModeAndColumns) {

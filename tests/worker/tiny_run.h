@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/packed_layout.h"
 #include "model/recompute.h"
 #include "varalign/v1/checkpoint.pb.h"
 #include "varalign/v1/coordinator.pb.h"
@@ -34,7 +35,7 @@ struct TinyRunOptions {
   uint64_t stop_at = 0;    // cancelled there; 0: never
   uint64_t resume_at = 0;  // from the checkpoint of this step; 0: a new run
   std::string evaluation = "";  // data set directory
-  PromptSharing prompt_sharing = PromptSharing::kOn;
+  base::PromptSharing prompt_sharing = base::PromptSharing::kOn;
   model::Recompute recompute = model::Recompute::kNothing;
   v1::Objective objective = {};
   v1::LoraConfig lora = {};  // resolved

@@ -39,7 +39,7 @@ class TrainingLoopTest : public ::testing::Test {
 void TrainingLoopTest::ExpectSplitsAgree(at::ScalarType dtype,
                                          double tolerance) {
   const TinyRunResult whole =
-      Run({.dtype = dtype, .prompt_sharing = PromptSharing::kOff});
+      Run({.dtype = dtype, .prompt_sharing = base::PromptSharing::kOff});
   ASSERT_OK(whole.status);
   ASSERT_EQ(whole.steps.size(), 10u);
   for (const int world : {1, 2, 3, 4}) {

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/exit_code.h"
+#include "base/packed_layout.h"
 #include "objective/log_weights.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_directory.h"
@@ -45,7 +46,7 @@ class ZSetLimitsTest
   void MeasureLargest() {
     for (uint64_t step = 0; step < plan_->steps_per_epoch(); ++step) {
       const StepBatch batch = MakeStepBatch(*dataset_, plan_->At(step), rule_,
-                                            1, PromptSharing::kOn);
+                                            1, base::PromptSharing::kOn);
       for (const auto& z_set : batch.z_sets) {
         v1::Group group;
         AddPairs(batch, z_set, group);
