@@ -102,6 +102,11 @@ TEST(RunConfigLoaderTest, NamesAreAListOrATextWithCommas) {
   EXPECT_EQ(modules("[q_proj, v_proj]"), "q_proj, v_proj");
   EXPECT_EQ(modules("'q_proj,v_proj'"), "q_proj,v_proj");
   EXPECT_EQ(modules("all-linear"), "all-linear");
+  EXPECT_EQ(ParseOrDie(std::string(kSmall) +
+                       "train: {freeze: ['*norm*', lm_head.weight]}")
+                .config.train()
+                .freeze(),
+            "*norm*, lm_head.weight");
   EXPECT_THAT(ErrorsOf(std::string(kSmall) +
                        "train: {lora: {rank: 8, target_modules: []}}"),
               HasSubstr("no projection has this name"));
