@@ -2,9 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <optional>
 
 #include "absl/status/status.h"
@@ -77,7 +78,7 @@ at::Tensor ViewSpan(const base::TensorSpan& span) {
                          options);
   }
   at::Tensor copy = at::empty(span.shape, options);
-  std::memcpy(copy.data_ptr(), span.bytes.data(), span.bytes.size());
+  std::ranges::copy(span.bytes, static_cast<std::byte*>(copy.data_ptr()));
   return copy;
 }
 

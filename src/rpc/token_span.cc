@@ -1,7 +1,7 @@
 #include "rpc/token_span.h"
 
+#include <algorithm>
 #include <bit>
-#include <cstring>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -34,7 +34,8 @@ absl::StatusOr<std::vector<uint32_t>> ReadIds(const std::string& bytes,
                      " has ", bytes.size(), " bytes"));
   }
   std::vector<uint32_t> ids(bytes.size() / sizeof(uint32_t));
-  std::memcpy(ids.data(), bytes.data(), bytes.size());
+  std::ranges::copy(std::as_bytes(std::span(bytes)),
+                    std::as_writable_bytes(std::span(ids)).begin());
   return ids;
 }
 

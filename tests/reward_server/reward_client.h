@@ -3,7 +3,7 @@
 #define VARALIGN_TESTS_REWARD_SERVER_REWARD_CLIENT_H_
 
 #include <chrono>
-#include <cstring>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,9 +24,8 @@ using Ids = std::vector<uint32_t>;
 constexpr absl::Duration kPatience = absl::Seconds(60);
 
 inline std::string Le32(const Ids& ids) {
-  std::string bytes(ids.size() * sizeof(uint32_t), '\0');
-  std::memcpy(bytes.data(), ids.data(), bytes.size());
-  return bytes;
+  return {reinterpret_cast<const char*>(ids.data()),
+          ids.size() * sizeof(uint32_t)};
 }
 
 // Adds a pair of a prompt and a response of its own.
