@@ -107,14 +107,12 @@ struct Progress::State {
 Progress::Progress(std::string activity, std::string unit, uint64_t total,
                    ProgressScreen screen)
     : state_(std::make_unique<State>(
-          Beginning(std::move(activity), std::move(unit), total), screen,
-          nullptr)) {}
+          Beginning(activity, std::move(unit), total), screen, nullptr)) {}
 
 Progress::Progress(std::string activity, std::string unit, uint64_t total,
                    ProgressScreen screen, const Clock& clock)
     : state_(std::make_unique<State>(
-          Beginning(std::move(activity), std::move(unit), total), screen,
-          &clock)) {}
+          Beginning(activity, std::move(unit), total), screen, &clock)) {}
 
 Progress::~Progress() { Print(state_->End("stopped")); }
 

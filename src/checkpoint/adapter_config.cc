@@ -54,8 +54,9 @@ const Json& Find(const Json& config, const char* key) {
 // may be the first layer.
 bool IsOff(const Json& value) {
   if (value.is_object()) return std::all_of(value.begin(), value.end(), IsOff);
-  return value.is_null() || value == false || value == "" ||
-         (value.is_array() && value.empty());
+  return value.is_null() || value == false ||
+         (value.is_array() && value.empty()) ||
+         (value.is_string() && value.get_ref<const std::string&>().empty());
 }
 
 absl::Status RefuseUnknown(const Json& config) {

@@ -152,7 +152,7 @@ absl::StatusOr<Path> CommitStaged(const Path& root,
   RETURN_IF_ERROR(CheckManifest(manifest));
   const Path staged =
       StagingDirectory(root, manifest.step(), manifest.generation());
-  const Path target = root / CheckpointName(manifest.step());
+  Path target = root / CheckpointName(manifest.step());
   std::error_code error;
   const auto known = VerifyCheckpoint(target);
   if (known.ok() && HoldSameFiles(*known, manifest)) {

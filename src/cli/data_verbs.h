@@ -7,12 +7,11 @@
 
 namespace varalign::cli {
 
-// `standard_error` shows how far the work is.
-void AddPrepareVerb(CLI::App& app, Action& action,
-                    base::ProgressScreen standard_error);
-// data inspect; `standard_output` takes colours where it is a terminal.
-void AddDataVerb(CLI::App& app, Action& action,
-                 base::ProgressScreen standard_output);
+// `screen`, of standard error, shows how far the work is.
+void AddPrepareVerb(CLI::App& app, Action& action, base::ProgressScreen screen);
+// data inspect; `screen`, of standard output, takes colours where it is a
+// terminal.
+void AddDataVerb(CLI::App& app, Action& action, base::ProgressScreen screen);
 void AddTokenizeVerb(CLI::App& app, Action& action);
 
 }  // namespace varalign::cli

@@ -70,7 +70,7 @@ struct PrepareResult {
 //   DataLoss         a compressed input is damaged
 //   AlreadyExists    `out` holds something
 //   Cancelled        `stop` said so
-absl::StatusOr<PrepareResult> Prepare(const PrepareOptions& options);
+absl::StatusOr<PrepareResult> Prepare(const PrepareOptions& given);
 
 // "read as: preference, conversational, implicit prompt; 2,312 rows, 13
 // rejected, see OUT/rejected.jsonl", and what else is worth knowing.

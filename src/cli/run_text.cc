@@ -82,7 +82,7 @@ bool StoppedForGood(const v1::Run& run) {
 }
 
 std::string NextSteps(const v1::Run& run, const NextCommands& next) {
-  const std::string directory = run.directory();
+  const std::string& directory = run.directory();
   std::string text;
   if (run.state() == v1::SUCCEEDED) {
     absl::StrAppend(&text,

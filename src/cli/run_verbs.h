@@ -8,9 +8,8 @@
 namespace varalign::cli {
 
 void AddSubmitVerb(CLI::App& app, Action& action);
-// `standard_error` shows the run.
-void AddWatchVerb(CLI::App& app, Action& action,
-                  base::ProgressScreen standard_error);
+// `screen`, of standard error, shows the run.
+void AddWatchVerb(CLI::App& app, Action& action, base::ProgressScreen screen);
 void AddListVerb(CLI::App& app, Action& action);
 void AddCancelVerb(CLI::App& app, Action& action);
 

@@ -46,8 +46,8 @@ struct ScoreArguments {
   base::ProgressScreen screen = base::ProgressScreen::kNone;
 };
 
-absl::Status Usage(std::string message) {
-  return base::WithExitCode(absl::InvalidArgumentError(std::move(message)),
+absl::Status Usage(const std::string& message) {
+  return base::WithExitCode(absl::InvalidArgumentError(message),
                             base::kExitUsage);
 }
 

@@ -42,7 +42,7 @@ absl::StatusOr<Places> ChoosePlaces(const fs::path& wanted,
   fs::path out = fs::absolute(wanted.empty() ? fs::path("runs") / name : wanted)
                      .lexically_normal();
   if (out.filename().empty()) out = out.parent_path();
-  const Places places{
+  Places places{
       out, out.parent_path() /
                absl::StrCat(".", out.filename().string(), ".service")};
   std::error_code ignored;

@@ -31,8 +31,6 @@
 namespace varalign::cli {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr uint32_t kDefaultWorkers = 2;
 constexpr absl::Duration kPollInterval = absl::Milliseconds(50);
 // A child that ended may be the last event of a run on its way to us.

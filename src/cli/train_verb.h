@@ -7,9 +7,8 @@
 
 namespace varalign::cli {
 
-// `standard_error` shows the run.
-void AddTrainVerb(CLI::App& app, Action& action,
-                  base::ProgressScreen standard_error);
+// `screen`, of standard error, shows the run.
+void AddTrainVerb(CLI::App& app, Action& action, base::ProgressScreen screen);
 
 }  // namespace varalign::cli
 
