@@ -37,6 +37,14 @@ std::string CpuModel() {
   return "";
 }
 
+absl::Status CannotResume(absl::string_view reason,
+                          const std::filesystem::path& checkpoint) {
+  return base::WithExitCode(
+      absl::FailedPreconditionError(
+          absl::StrCat("cannot resume: ", reason, ": ", checkpoint.string())),
+      base::kExitBadData);
+}
+
 }  // namespace
 
 absl::StatusOr<model::Parameters> LoadParameters(
@@ -55,22 +63,22 @@ absl::StatusOr<v1::TrainState> OpenCheckpoint(
   ASSIGN_OR_RETURN(v1::TrainState state,
                    checkpoint::ReadTrainState(checkpoint));
   if (state.dataset_xxh3_128() != fresh.dataset_xxh3_128()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "cannot resume: the data set is not the one that the checkpoint was "
-        "made with, restore it or start a new run: ",
-        checkpoint.string()));
+    return CannotResume(
+        "the data set is not the one that the checkpoint was made with, "
+        "restore it or start a new run",
+        checkpoint);
   }
   if (state.num_parameters() != fresh.num_parameters()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("cannot resume: the model has ", fresh.num_parameters(),
-                     " parameters, the checkpoint ", state.num_parameters(),
-                     ": ", checkpoint.string()));
+    return CannotResume(
+        absl::StrCat("the model has ", fresh.num_parameters(),
+                     " parameters, the checkpoint ", state.num_parameters()),
+        checkpoint);
   }
   if (state.base_xxh3_128() != fresh.base_xxh3_128()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "cannot resume: model.path is not the model that the adapter was "
-        "trained on, restore it or start a new run: ",
-        checkpoint.string()));
+    return CannotResume(
+        "model.path is not the model that the adapter was trained on, restore "
+        "it or start a new run",
+        checkpoint);
   }
   return state;
 }

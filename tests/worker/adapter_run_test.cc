@@ -221,9 +221,10 @@ TEST(AdapterSetupTest, AResumedRunNeedsTheModelOfItsAdapter) {
   ASSERT_OK(OpenCheckpoint(committed, state));
   v1::TrainState other = state;
   other.set_base_xxh3_128("77b1");
-  EXPECT_THAT(OpenCheckpoint(committed, other),
-              StatusIs(absl::StatusCode::kFailedPrecondition,
-                       HasSubstr("not the model that the adapter")));
+  const absl::Status refused = OpenCheckpoint(committed, other).status();
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kFailedPrecondition,
+                                HasSubstr("not the model that the adapter")));
+  EXPECT_EQ(base::ExitCodeFor(refused), base::kExitBadData);
 }
 
 }  // namespace
