@@ -12,7 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What is looked at of a directory: it may be anything.
+// Entries that one search looks at: the directory may be anything.
 constexpr size_t kMaxEntries = 1000;
 
 bool Holds(const fs::path& directory, const char* file) {
@@ -20,13 +20,12 @@ bool Holds(const fs::path& directory, const char* file) {
   return fs::exists(directory / file, ignored);
 }
 
-// In the order of their names.
-std::vector<fs::path> DirectoriesIn(const fs::path& directory) {
+// In the order of their names; `budget` is what may still be looked at.
+std::vector<fs::path> DirectoriesIn(const fs::path& directory, size_t& budget) {
   std::vector<fs::path> found;
   std::error_code error;
-  size_t entries = 0;
   for (fs::directory_iterator at(directory, error), end;
-       !error && at != end && ++entries <= kMaxEntries; at.increment(error)) {
+       !error && at != end && budget > 0; at.increment(error), --budget) {
     std::error_code ignored;
     if (at->is_directory(ignored)) found.push_back(at->path());
   }
@@ -37,6 +36,7 @@ std::vector<fs::path> DirectoriesIn(const fs::path& directory) {
 // A run has model/ (and the newest checkpoint's behind it), a download may have
 // the model one or two levels below. Empty: nothing there.
 fs::path ModelBelow(const fs::path& directory) {
+  size_t budget = kMaxEntries;
   std::vector<fs::path> level = {directory};
   for (int depth = 0; depth < 2; ++depth) {
     std::vector<fs::path> next;
@@ -44,9 +44,9 @@ fs::path ModelBelow(const fs::path& directory) {
       if (Holds(above / "model", "config.json")) return above / "model";
     }
     for (const fs::path& above : level) {
-      for (fs::path& below : DirectoriesIn(above)) {
+      for (fs::path& below : DirectoriesIn(above, budget)) {
         if (Holds(below, "config.json")) return below;
-        if (next.size() < kMaxEntries) next.push_back(std::move(below));
+        next.push_back(std::move(below));
       }
     }
     level = std::move(next);
@@ -59,10 +59,9 @@ fs::path ModelWithNearlyThatName(const fs::path& directory) {
   std::vector<std::string> names;
   const fs::path above =
       directory.has_parent_path() ? directory.parent_path() : ".";
-  for (const fs::path& beside : DirectoriesIn(above)) {
-    if (Holds(beside, "config.json") || !ModelBelow(beside).empty()) {
-      names.push_back(beside.filename().string());
-    }
+  size_t budget = kMaxEntries;
+  for (const fs::path& beside : DirectoriesIn(above, budget)) {
+    names.push_back(beside.filename().string());
   }
   const std::string name =
       config::Nearest(directory.filename().string(), names);
