@@ -96,7 +96,7 @@ std::string RunFollower::ProgressText(const v1::ProgressEvent& progress) {
           : (now - counting_.since) * (static_cast<double>(progress.done()) /
                                        static_cast<double>(seen));
   return base::ProgressLine({.activity = std::move(activity),
-                             .unit = "rows",
+                             .unit = base::StripControl(progress.unit()),
                              .done = progress.done(),
                              .total = progress.total(),
                              .elapsed = elapsed});

@@ -60,7 +60,8 @@ Json WarningJson(const v1::WarningEvent& warning) {
 Json ProgressJson(const v1::ProgressEvent& progress) {
   return {{"activity", progress.activity()},
           {"done", progress.done()},
-          {"total", progress.total()}};
+          {"total", progress.total()},
+          {"unit", progress.unit()}};
 }
 
 // The number first: who mends a file of lines reads it there.

@@ -24,10 +24,11 @@ RankHeartbeat::~RankHeartbeat() {
 }
 
 void RankHeartbeat::SetActivity(const std::string& activity) {
-  SetProgress(activity, 0, 0);
+  SetProgress(activity, "", 0, 0);
 }
 
-void RankHeartbeat::SetProgress(const std::string& activity, uint64_t done,
+void RankHeartbeat::SetProgress(const std::string& activity,
+                                const std::string& unit, uint64_t done,
                                 uint64_t total) {
   absl::MutexLock lock(&mutex_);
   state_.clear_progress();
@@ -35,6 +36,7 @@ void RankHeartbeat::SetProgress(const std::string& activity, uint64_t done,
   state_.mutable_progress()->set_activity(activity);
   state_.mutable_progress()->set_done(done);
   state_.mutable_progress()->set_total(total);
+  state_.mutable_progress()->set_unit(unit);
 }
 
 v1::RankHeartbeat RankHeartbeat::Snapshot() {

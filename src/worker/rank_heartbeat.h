@@ -31,8 +31,9 @@ class RankHeartbeat {
   // What the rank does from now on, for those who watch the run: "loading",
   // "saving". Empty: it trains, and the steps tell of themselves.
   void SetActivity(const std::string& activity);
-  // The same, counted.
-  void SetProgress(const std::string& activity, uint64_t done, uint64_t total);
+  // The same, counted in `unit`: "rows", "bytes".
+  void SetProgress(const std::string& activity, const std::string& unit,
+                   uint64_t done, uint64_t total);
 
  private:
   void Run();

@@ -178,15 +178,14 @@ absl::Status RankRun::OpenModel() {
 absl::Status RankRun::LoadModel() {
   const v1::RunConfig& config = run_.config();
   const bool from_start = resumed_from_.empty() || adapter_.has_value();
-  ASSIGN_OR_RETURN(parameters_,
-                   LoadParameters(from_start ? fs::path(config.model().path())
-                                             : resumed_from_ / "model",
-                                  DtypeOf(config.train()),
-                                  [this](uint64_t done, uint64_t total) {
-                                    heartbeat_->SetProgress(
-                                        "loading the model, MiB", done >> 20,
-                                        total >> 20);
-                                  }));
+  ASSIGN_OR_RETURN(
+      parameters_,
+      LoadParameters(
+          from_start ? fs::path(config.model().path())
+                     : resumed_from_ / "model",
+          DtypeOf(config.train()), [this](uint64_t done, uint64_t total) {
+            heartbeat_->SetProgress("loading the model", "bytes", done, total);
+          }));
   heartbeat_->SetActivity("joining the group");
   if (!adapter_.has_value()) return absl::OkStatus();
   RETURN_IF_ERROR(AddNewAdapter(*adapter_, config.train(), *parameters_));

@@ -84,8 +84,8 @@ absl::StatusOr<v1::Constants> RankScoring::ComputeConstants() {
                    MakeScorer(std::move(outputs), server.fingerprint()));
   return ConstantsFromServer(data.dataset, rank_.rule, data.score_source,
                              *scorer, [this](uint64_t done, uint64_t total) {
-                               rank_.heartbeat.SetProgress(kScoringAll, done,
-                                                           total);
+                               rank_.heartbeat.SetProgress(kScoringAll, "rows",
+                                                           done, total);
                              });
 }
 
@@ -113,7 +113,8 @@ absl::StatusOr<std::vector<HeldOutExample>> RankScoring::ScoreHeldOutRows(
   RETURN_IF_ERROR(ScoreHeldOut(
       rows.manifest(), make_scorer,
       [this](uint64_t done, uint64_t total) {
-        rank_.heartbeat.SetProgress("scoring held-out data", done, total);
+        rank_.heartbeat.SetProgress("scoring held-out data", "rows", done,
+                                    total);
       },
       held_out));
   return held_out;

@@ -38,6 +38,7 @@ class RunFollowerTest : public ::testing::Test {
     event.mutable_progress()->set_activity("scoring");
     event.mutable_progress()->set_done(done);
     event.mutable_progress()->set_total(1000);
+    event.mutable_progress()->set_unit("rows");
     return Shown(event);
   }
 
