@@ -34,10 +34,20 @@ void Drop(const fs::path& staging) {
 }
 
 // One clear error, and the exit code of output that cannot be written. Where
-// `status` is of a file, Unavailable is a disk that fails (base/file.h).
+// `status` is of a file, Unavailable is a disk that fails (base/file.h), and
+// DataLoss a value that is not finite, or not in the dtype that is written.
 absl::Status CannotSave(const absl::Status& status, const fs::path& root) {
-  const bool is_io = absl::IsResourceExhausted(status) ||
-                     absl::IsDataLoss(status) || absl::IsUnavailable(status);
+  if (absl::IsDataLoss(status)) {
+    return base::WithExitCode(
+        absl::Status(
+            status.code(),
+            absl::StrCat("cannot write the checkpoint, use a smaller learning "
+                         "rate, or a new run with checkpoint.dtype: trained: ",
+                         std::string(status.message()), ": ", root.string())),
+        base::kExitBadData);
+  }
+  const bool is_io =
+      absl::IsResourceExhausted(status) || absl::IsUnavailable(status);
   return base::WithExitCode(
       absl::Status(status.code(),
                    absl::StrCat("cannot write the checkpoint: ",

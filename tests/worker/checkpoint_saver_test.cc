@@ -178,15 +178,15 @@ TEST_F(CheckpointSaverTest, AFailureElsewhereLeavesNothingBehind) {
   EXPECT_THAT(Names(), IsEmpty());
 }
 
-// Ours is told to the others, and the run ends with the code of a full disk or
-// a damaged file, not with a crash.
+// Ours is told to the others, and the run ends with the code of bad data, not
+// with a crash.
 TEST_F(CheckpointSaverTest, ParametersThatAreNotFiniteAreNotSaved) {
   CheckpointSaver saver = Saver();
   ASSERT_OK(saver.Prepare(CheckpointBytes(train_->parameters)));
   train_->parameters.flat.detach()[3] = std::numeric_limits<float>::quiet_NaN();
   const absl::Status status = saver.Save(At(7), *train_);
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kDataLoss));
-  EXPECT_EQ(base::ExitCodeFor(status), base::kExitIo);
+  EXPECT_EQ(base::ExitCodeFor(status), base::kExitBadData);
   ASSERT_EQ(offered_.size(), 1u);
   EXPECT_THAT(offered_[0].failure(), HasSubstr("not finite"));
   EXPECT_THAT(Names(), IsEmpty());
