@@ -1,6 +1,5 @@
 #include "checkpoint/adapter_directory.h"
 
-#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -20,13 +19,11 @@ constexpr char kTensorsFile[] = "adapter_model.safetensors";
 
 // As PEFT writes it, with the keys that older versions of it require.
 Json ToJson(const AdapterConfig& config) {
-  const bool whole = config.alpha == std::floor(config.alpha);
   return {{"peft_type", "LORA"},
           {"task_type", "CAUSAL_LM"},
           {"base_model_name_or_path", config.base_model},
           {"r", config.rank},
-          {"lora_alpha", whole ? Json(static_cast<int64_t>(config.alpha))
-                               : Json(config.alpha)},
+          {"lora_alpha", config.alpha},
           {"lora_dropout", 0.0},
           {"target_modules", config.modules},
           {"bias", "none"},
@@ -41,6 +38,23 @@ Json ToJson(const AdapterConfig& config) {
           {"alpha_pattern", Json::object()},
           {"revision", nullptr},
           {"inference_mode", true}};
+}
+
+absl::StatusOr<std::vector<ModelFile>> WriteFiles(
+    const Path& target, const AdapterConfig& config,
+    std::span<const NamedTensor> tensors) {
+  RETURN_IF_ERROR(base::CreateDirectories(target));
+  ASSIGN_OR_RETURN(const TensorSpans spans, TensorSpans::Of(tensors));
+  ASSIGN_OR_RETURN(ModelFile config_file,
+                   WriteTextFile(target, kAdapterConfigName,
+                                 base::DumpJsonPretty(ToJson(config))));
+  ASSIGN_OR_RETURN(const base::WrittenFile written,
+                   base::WriteSafetensors(target / kTensorsFile, spans.spans(),
+                                          {{"format", "pt"}}));
+  RETURN_IF_ERROR(base::SyncDirectory(target));
+  return std::vector<ModelFile>{
+      std::move(config_file),
+      {kTensorsFile, written.num_bytes, written.xxh3_128}};
 }
 
 }  // namespace
@@ -68,18 +82,10 @@ absl::StatusOr<Adapter> Adapter::Open(const Path& directory) {
 absl::StatusOr<std::vector<ModelFile>> WriteAdapterDirectory(
     const Path& target, const AdapterConfig& config,
     std::span<const NamedTensor> tensors) {
-  RETURN_IF_ERROR(base::CreateDirectories(target));
-  ASSIGN_OR_RETURN(const TensorSpans spans, TensorSpans::Of(tensors));
-  ASSIGN_OR_RETURN(ModelFile config_file,
-                   WriteTextFile(target, kAdapterConfigName,
-                                 base::DumpJsonPretty(ToJson(config))));
-  ASSIGN_OR_RETURN(const base::WrittenFile written,
-                   base::WriteSafetensors(target / kTensorsFile, spans.spans(),
-                                          {{"format", "pt"}}));
-  RETURN_IF_ERROR(base::SyncDirectory(target));
-  return std::vector<ModelFile>{
-      std::move(config_file),
-      {kTensorsFile, written.num_bytes, written.xxh3_128}};
+  auto files = WriteFiles(target, config, tensors);
+  std::error_code ignored;
+  if (!files.ok()) std::filesystem::remove_all(target, ignored);
+  return files;
 }
 
 }  // namespace varalign::checkpoint

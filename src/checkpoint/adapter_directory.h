@@ -55,7 +55,7 @@ class Adapter {
 
 // Writes the new directory `target` and syncs it; returns both files. Codes of
 // base::CreateDirectories and base::WriteSafetensors; DataLoss for a value that
-// is not finite. What was written stays on an error.
+// is not finite. Nothing stays on an error.
 absl::StatusOr<std::vector<ModelFile>> WriteAdapterDirectory(
     const std::filesystem::path& target, const AdapterConfig& config,
     std::span<const NamedTensor> tensors);

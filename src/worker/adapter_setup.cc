@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "base/adapter_modules.h"
 #include "base/exit_code.h"
@@ -29,8 +30,8 @@ absl::Status CheckSame(const AdapterConfig& ours, const AdapterConfig& theirs,
                        const std::string& adapter) {
   RETURN_IF_ERROR(CheckSame("rank", absl::StrCat(ours.rank),
                             absl::StrCat(theirs.rank), adapter));
-  RETURN_IF_ERROR(CheckSame("alpha", absl::StrCat(ours.alpha),
-                            absl::StrCat(theirs.alpha), adapter));
+  RETURN_IF_ERROR(CheckSame("alpha", absl::StrFormat("%.15g", ours.alpha),
+                            absl::StrFormat("%.15g", theirs.alpha), adapter));
   return CheckSame("target_modules", absl::StrJoin(ours.modules, ", "),
                    absl::StrJoin(theirs.modules, ", "), adapter);
 }
