@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "base/status_macros.h"
 #include "config/difference.h"
+#include "config/rules.h"
 #include "config/run_config_loader.h"
 #include "coordinator/run_directory.h"
 #include "data/manifest.h"
@@ -161,6 +162,8 @@ absl::StatusOr<v1::Run> Submissions::SubmitNew(
 absl::StatusOr<v1::Run> Submissions::Resume(const v1::SubmitRunRequest& request,
                                             PutRequest entry) {
   ASSIGN_OR_RETURN(RunRecord record, database_.Run(request.resume_run_id()));
+  // A key that is younger than the run has its default.
+  config::FillDefaults(*record.run.mutable_config());
   const std::vector<std::string> differences =
       request.has_config()
           ? config::Differences(record.run.config(), request.config())
