@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,6 +12,16 @@
 #include "base/file.h"
 
 namespace varalign::base {
+namespace {
+
+// A file that was removed between open and flock locks nobody out.
+bool IsAt(const FileDescriptor& held, const std::filesystem::path& file) {
+  struct stat ours, there;
+  return fstat(held.get(), &ours) == 0 && stat(file.c_str(), &there) == 0 &&
+         ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
+}  // namespace
 
 absl::StatusOr<LockFile> LockFile::Take(const std::filesystem::path& file) {
   FileDescriptor held(open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
@@ -20,6 +31,11 @@ absl::StatusOr<LockFile> LockFile::Take(const std::filesystem::path& file) {
     return absl::UnavailableError(
         absl::StrCat("another process holds the file: pid ", LockHolder(file),
                      ", file ", file.string()));
+  }
+  if (!IsAt(held, file)) {
+    return absl::UnavailableError(
+        absl::StrCat("another process has just removed the file, try again: ",
+                     file.string()));
   }
   const std::string pid = absl::StrCat(getpid(), "\n");
   if (ftruncate(held.get(), 0) != 0 ||
