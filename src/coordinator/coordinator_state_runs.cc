@@ -59,7 +59,7 @@ absl::StatusOr<v1::Run> CoordinatorState::ResumeRun(const PutRequest& request,
   ForgetEnd(run);
   effects_.changes.push_back(request);
   ChangeState(record, v1::QUEUED, "", now);
-  const v1::Run result = run;
+  v1::Run result = run;
   Enqueue(std::move(record), now);
   return result;
 }

@@ -128,7 +128,7 @@ grpc::Status RunService::GetRun(grpc::ServerContext*,
 grpc::Status RunService::ListRuns(grpc::ServerContext*,
                                   const v1::ListRunsRequest* request,
                                   v1::ListRunsResponse* response) {
-  const grpc::Status status = rpc::Reply(List(database_, *request), *response);
+  grpc::Status status = rpc::Reply(List(database_, *request), *response);
   if (!status.ok()) return status;
   for (v1::SlotStatus& slot : registry_.Slots()) {
     *response->add_slots() = std::move(slot);

@@ -22,7 +22,7 @@ absl::StatusOr<std::filesystem::path> FindShardFile(const v1::RunConfig& config,
   const bool is_eval = absl::ConsumePrefix(&name, "eval/");
   const std::filesystem::path directory =
       is_eval ? config.eval().path() : config.data().path();
-  const absl::Status unknown = absl::NotFoundError(
+  absl::Status unknown = absl::NotFoundError(
       absl::StrCat("no such file of the run's data sets: ", file));
   if (directory.empty()) return unknown;
   if (name == data::kManifestFile) return directory / data::kManifestFile;

@@ -8,7 +8,6 @@
 namespace varalign::data {
 namespace {
 
-using base::PackedLayout;
 using Ids = std::span<const uint32_t>;
 
 // Where a block's tokens came to lie.
