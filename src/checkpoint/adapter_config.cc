@@ -1,4 +1,5 @@
-// adapter_config.json of checkpoint/adapter_directory.h, the reading half.
+#include "checkpoint/adapter_config.h"
+
 #include <algorithm>
 #include <cmath>
 #include <initializer_list>
@@ -8,8 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/adapter_modules.h"
+#include "base/json.h"
 #include "base/status_macros.h"
-#include "checkpoint/adapter_directory.h"
 #include "checkpoint/model_files.h"
 
 namespace varalign::checkpoint {

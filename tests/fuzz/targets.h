@@ -12,6 +12,7 @@
 
 namespace varalign::fuzz {
 
+void AdapterConfig(std::string_view bytes);
 void ChatTemplate(std::string_view bytes);
 void Json(std::string_view bytes);
 void Manifest(std::string_view bytes);
@@ -29,6 +30,7 @@ struct NamedTarget {
   void (*run)(std::string_view bytes);
 };
 inline constexpr NamedTarget kTargets[] = {
+    {"adapter_config", AdapterConfig},
     {"chat_template", ChatTemplate},
     {"json", Json},
     {"manifest", Manifest},
