@@ -222,11 +222,54 @@ def write_lora(out):
             os.chmod(os.path.join(directory, file), 0o644)
 
 
+def preference_loss(model, rows, reference, beta, smoothing, mix):
+    """TRL's sigmoid loss with label smoothing, and mix * nll/n of the chosen rows; rows are chosen, rejected, chosen, ..."""
+    pairs = [(i, i + 1) for i in range(0, len(rows), 2)]
+    log_probs = [row_log_probs(model, row).sum() for row in rows]
+    losses = []
+    for chosen, rejected in pairs:
+        logits = (log_probs[chosen] - log_probs[rejected]) - (reference[chosen] - reference[rejected])
+        sigmoid = torch.nn.functional.logsigmoid
+        losses.append(-sigmoid(beta * logits) * (1 - smoothing) - sigmoid(-beta * logits) * smoothing
+                      - mix * log_probs[chosen] / len(rows[chosen]["response"]))
+    return torch.stack(losses).mean()
+
+
+def write_dpo(out):
+    """dpo.json: updates of llama-untied by the preference loss, its gradient by autograd."""
+    model = transformers.LlamaForCausalLM.from_pretrained(os.path.join(out, "llama-untied"), dtype=torch.float64)
+    rows = [row for row in make_rows(3) if len(row["response"]) > 1][:4]
+    with torch.no_grad():
+        reference = [row_log_probs(model, row).sum().item() + offset for row, offset in zip(rows, (0.5, -1, 2, 1))]
+    options = dict(beta=0.1, label_smoothing=0.1, sft_mix=0.25)
+    named = list(model.named_parameters())
+    groups = [dict(params=[p for _, p in named if p.dim() > 1], weight_decay=DECAY),
+              dict(params=[p for _, p in named if p.dim() == 1], weight_decay=0.0)]
+    optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=BETAS, eps=EPSILON)
+    steps = []
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        loss = preference_loss(model, rows, reference, options["beta"], options["label_smoothing"], options["sft_mix"])
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_NORM)
+        optimizer.step()
+        steps.append(dict(loss=loss.item(), gradient_norm=norm.item(),
+                          parameter_norms={name: p.detach().norm().item() for name, p in named}))
+    golden = dict(made_with=dict(torch=torch.__version__, transformers=transformers.__version__),
+                  rows=[dict(prompt=row["prompt"], response=row["response"]) for row in rows], reference=reference,
+                  **options, adamw=dict(learning_rate=LEARNING_RATE, beta1=BETAS[0], beta2=BETAS[1], epsilon=EPSILON,
+                                        weight_decay=DECAY, max_norm=MAX_NORM, steps=steps))
+    with open(os.path.join(out, "dpo.json"), "w", encoding="utf-8") as file:
+        json.dump(golden, file, separators=(",", ":"))
+        file.write("\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default=os.path.join(os.path.dirname(__file__), "..", "tests", "golden"))
     parser.add_argument("--only-greedy", action="store_true", help="make generate.json from the models that are there")
     parser.add_argument("--only-lora", action="store_true", help="make lora/ from the models that are there")
+    parser.add_argument("--only-dpo", action="store_true", help="make dpo.json from the models that are there")
     arguments = parser.parse_args()
     out = arguments.out
     torch.set_num_threads(1)
@@ -234,9 +277,12 @@ def main():
         return write_greedy(out)
     if arguments.only_lora:
         return write_lora(out)
+    if arguments.only_dpo:
+        return write_dpo(out)
     for seed, (name, (family, head, extra)) in enumerate(MODELS.items(), start=1):
         write(os.path.join(out, name), family, head, extra, seed)
     write_greedy(out)
+    write_dpo(out)
     return write_lora(out)
 
 

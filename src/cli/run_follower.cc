@@ -208,10 +208,10 @@ std::string RunFollower::StatusLines() const {
   if (first_step_at_) absl::StrAppend(&text, StepText());
   absl::StrAppend(&text, RewardText(), "\n");
   if (!first_step_at_) return text;
-  absl::StrAppendFormat(
-      &text, "%s  grad %.3g  lr %.3g   weights: ess %.2f  max %.2f   %s\n",
-      LossText(step_, objective_), step_.grad_norm(), step_.learning_rate(),
-      step_.weights().ess_ratio(), step_.weights().max(), TokenRateText(step_));
+  absl::StrAppendFormat(&text, "%s  grad %.3g  lr %.3g   %s   %s\n",
+                        LossText(step_, objective_), step_.grad_norm(),
+                        step_.learning_rate(), LearningText(step_),
+                        TokenRateText(step_));
   return text;
 }
 

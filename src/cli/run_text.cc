@@ -104,6 +104,7 @@ std::string LossText(const v1::StepReport& step,
                      const v1::Objective& objective) {
   using O = v1::Objective;
   std::string text = absl::StrFormat("loss %.4f", step.loss());
+  if (objective.kind() == O::KIND_DPO) return absl::StrCat(text, " a prompt");
   if (objective.loss_reduction() != O::LOSS_REDUCTION_SEQUENCE_SUM) {
     return absl::StrCat(text, " a token");
   }
@@ -113,6 +114,18 @@ std::string LossText(const v1::StepReport& step,
   if (!is_mean || length <= 0) return absl::StrCat(text, " a response");
   absl::StrAppendFormat(&text, " (%.4f a token)", step.loss() / length);
   return text;
+}
+
+std::string LearningText(const v1::StepReport& step) {
+  if (!step.has_preferences()) {
+    return absl::StrFormat("weights: ess %.2f  max %.2f",
+                           step.weights().ess_ratio(), step.weights().max());
+  }
+  const v1::PreferenceStatistics& pairs = step.preferences();
+  return absl::StrFormat(
+      "pairs: right %.2f  margin %.3g  chosen %+.3g  rejected %+.3g",
+      pairs.accuracy(), pairs.margin(), pairs.chosen_reward(),
+      pairs.rejected_reward());
 }
 
 std::string TokenRateText(const v1::StepReport& step) {

@@ -45,6 +45,10 @@ std::string RunSummary(const v1::Run& run, const NextCommands& next);
 // count. 0: the width is not known, nothing is cut.
 std::string ClipLines(std::string_view text, size_t columns);
 
+// What the step learnt from: "weights: ess 0.61  max 2.10", or of pairs "pairs:
+// right 0.75  margin 0.12  chosen +0.05  rejected -0.07".
+std::string LearningText(const v1::StepReport& step);
+
 // "tokens/s 1234 (65 % computed)": those of the rows, each with its prompt, and
 // the share that was computed, since a prompt is shared by its responses.
 std::string TokenRateText(const v1::StepReport& step);

@@ -110,7 +110,9 @@ void Metrics::ObserveStep(const v1::StepReport& step) {
   loss_.Set(step.loss());
   grad_norm_.Set(step.grad_norm());
   learning_rate_.Set(step.learning_rate());
-  weight_ess_ratio_.Set(step.weights().ess_ratio());
+  if (step.has_weights()) {
+    weight_ess_ratio_.Set(step.weights().ess_ratio());
+  }
   steps_.Increment();
   if (step.skipped()) skipped_steps_.Increment();
   rows_.Increment(static_cast<double>(step.rows()));

@@ -9,7 +9,9 @@ using v1::Objective;
 
 double Divisor(const PlannedCounts& counts, const Objective& rule) {
   uint64_t divisor = counts.trained_rows;
-  if (rule.convention() == Objective::CONVENTION_SUM) {
+  if (rule.kind() == Objective::KIND_DPO) {
+    divisor = counts.paired_examples;
+  } else if (rule.convention() == Objective::CONVENTION_SUM) {
     divisor = counts.z_sets;
   } else if (rule.loss_reduction() == Objective::LOSS_REDUCTION_TOKEN_MEAN) {
     divisor = counts.trained_tokens;

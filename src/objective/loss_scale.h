@@ -2,6 +2,9 @@
 //
 //   L = (1 / D) sum_i w_i * nll_i      nll_i: by objective.loss_reduction
 //
+// Under kind dpo L is the mean of the preference loss over the planned prompts
+// with a pair (objective/preference.h).
+//
 // D is a property of the plan: planned rows, never those that got a weight
 // above zero, nor those of a rank or micro-batch.
 #ifndef VARALIGN_OBJECTIVE_LOSS_SCALE_H_
@@ -18,6 +21,7 @@ struct PlannedCounts {
   uint64_t trained_rows = 0;
   uint64_t trained_tokens = 0;  // response tokens of the trained rows
   uint64_t z_sets = 0;
+  uint64_t paired_examples = 0;  // with a chosen and a rejected response
 };
 
 // D; 1 for a batch that plans nothing, so that it is always a divisor.

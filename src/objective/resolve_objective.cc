@@ -1,9 +1,15 @@
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <span>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "base/status_macros.h"
+#include "base/string_view.h"
 #include "objective/log_weights.h"
 
 namespace varalign::objective {
@@ -32,6 +38,20 @@ Objective Var() {
   o.mutable_z()->set_block(0);
   o.mutable_z()->set_allow_trivial(false);
   o.set_strict(false);
+  o.set_beta(0.1);
+  o.set_label_smoothing(0);
+  o.set_sft_mix(0);
+  return o;
+}
+
+// No weights are formed: what is scored is the summed log pi_ref, prompt by
+// prompt.
+Objective Dpo() {
+  Objective o = Var();
+  o.set_kind(Objective::KIND_DPO);
+  o.set_normalization(Objective::NORMALIZATION_GROUP);
+  o.set_ref_logp(Objective::REF_LOGP_SUM);
+  o.set_lambda_unit(Objective::LAMBDA_UNIT_RAW);
   return o;
 }
 
@@ -134,6 +154,67 @@ absl::Status CheckEffects(const Objective& o) {
   return absl::OkStatus();
 }
 
+// The first field outside `live` in which the two differ; empty: none.
+std::string DifferingKey(Objective a, Objective b,
+                         std::span<const absl::string_view> live) {
+  const auto* reflection = Objective::GetReflection();
+  const auto* descriptor = Objective::descriptor();
+  for (int i = 0; i < descriptor->field_count(); ++i) {
+    const auto* field = descriptor->field(i);
+    if (std::find(live.begin(), live.end(), base::ToAbsl(field->name())) !=
+        live.end()) {
+      continue;
+    }
+    Objective only_a, only_b;
+    reflection->SwapFields(&a, &only_a, {field});
+    reflection->SwapFields(&b, &only_b, {field});
+    if (only_a.SerializeAsString() != only_b.SerializeAsString()) {
+      return std::string(field->name());
+    }
+  }
+  return "";
+}
+
+absl::Status RefuseIdleKey(const std::string& key, absl::string_view kind) {
+  return key.empty() ? absl::OkStatus()
+                     : Refuse(absl::StrCat("objective.", key,
+                                           " has no effect with "
+                                           "objective.kind ",
+                                           kind, "; leave it out"));
+}
+
+absl::Status CheckNoKeyOfDpo(const Objective& o) {
+  const Objective defaults = Var();
+  const std::string key = o.beta() != defaults.beta() ? "beta"
+                          : o.label_smoothing() != defaults.label_smoothing()
+                              ? "label_smoothing"
+                          : o.sft_mix() != defaults.sft_mix() ? "sft_mix"
+                                                              : "";
+  return RefuseIdleKey(key, "var");
+}
+
+absl::StatusOr<Objective> ResolveDpo(const Objective& objective) {
+  Objective resolved = Dpo();
+  resolved.MergeFrom(objective);
+  constexpr std::array<absl::string_view, 5> kLive = {
+      "beta", "label_smoothing", "sft_mix", "strict", "response_source"};
+  RETURN_IF_ERROR(RefuseIdleKey(DifferingKey(resolved, Dpo(), kLive), "dpo"));
+  if (!std::isfinite(resolved.beta()) || resolved.beta() <= 0) {
+    return Refuse(
+        absl::StrCat("objective.beta must be above 0, got ", resolved.beta()));
+  }
+  if (!(resolved.label_smoothing() >= 0 && resolved.label_smoothing() <= 0.5)) {
+    return Refuse(absl::StrCat(
+        "objective.label_smoothing must be between 0 and 0.5, got ",
+        resolved.label_smoothing()));
+  }
+  if (!std::isfinite(resolved.sft_mix()) || resolved.sft_mix() < 0) {
+    return Refuse(absl::StrCat("objective.sft_mix must be at least 0, got ",
+                               resolved.sft_mix()));
+  }
+  return resolved;
+}
+
 absl::Status CheckNormalisation(const Objective& o) {
   if (o.convention() == Objective::CONVENTION_SUM &&
       o.loss_reduction() == Objective::LOSS_REDUCTION_TOKEN_MEAN) {
@@ -171,6 +252,7 @@ absl::Status CheckNormalisation(const Objective& o) {
 }  // namespace
 
 absl::StatusOr<Objective> ResolveObjective(const Objective& objective) {
+  if (objective.kind() == Objective::KIND_DPO) return ResolveDpo(objective);
   ASSIGN_OR_RETURN(Objective resolved,
                    Preset(objective.has_preset() ? objective.preset()
                                                  : Objective::PRESET_VAR));
@@ -178,12 +260,14 @@ absl::StatusOr<Objective> ResolveObjective(const Objective& objective) {
   RETURN_IF_ERROR(CheckSpecified(resolved));
   RETURN_IF_ERROR(CheckNumbers(resolved));
   RETURN_IF_ERROR(CheckEffects(resolved));
+  RETURN_IF_ERROR(CheckNoKeyOfDpo(resolved));
   RETURN_IF_ERROR(CheckNormalisation(resolved));
   return resolved;
 }
 
 bool NeedsRewards(const Objective& objective) {
-  return objective.preset() != Objective::PRESET_SFT;
+  return objective.kind() != Objective::KIND_DPO &&
+         objective.preset() != Objective::PRESET_SFT;
 }
 
 bool NeedsLogProbs(const Objective& objective) {

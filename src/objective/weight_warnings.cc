@@ -145,6 +145,7 @@ void Append(std::optional<Warning> warning, std::vector<Warning>& warnings) {
 std::vector<Warning> PlanWarnings(const Objective& rule,
                                   const ZSetCounts& counts) {
   std::vector<Warning> warnings;
+  if (rule.kind() == Objective::KIND_DPO) return warnings;  // no weights
   Append(LengthDominated(rule), warnings);
   Append(ReferenceCountedTwice(rule), warnings);
   Append(PromptOffset(rule, counts), warnings);
@@ -154,6 +155,14 @@ std::vector<Warning> PlanWarnings(const Objective& rule,
 }
 
 absl::Status CheckZSets(const Objective& rule, const ZSetCounts& counts) {
+  if (rule.kind() == Objective::KIND_DPO) {
+    return counts.paired_examples > 0
+               ? absl::OkStatus()
+               : absl::FailedPreconditionError(
+                     "objective.kind dpo needs prompts with a chosen and a "
+                     "rejected response, and the data set has none; prepare "
+                     "it from preference pairs, or choose objective.kind var");
+  }
   if (counts.trivial_z_rows < counts.rows || counts.rows == 0 ||
       HasUnnormalisedWeights(rule) || rule.z().allow_trivial()) {
     return absl::OkStatus();

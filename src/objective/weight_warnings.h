@@ -35,6 +35,7 @@ struct ZSetCounts {
   uint64_t z_sets = 0;
   uint64_t trivial_z_rows = 0;      // rows of Z-sets with one row
   uint64_t rows_without_rival = 0;  // rows of examples with one response
+  uint64_t paired_examples = 0;     // with a chosen and a rejected response
   std::optional<double> reward_sd =
       std::nullopt;  // s, in the reward's own unit
 };
@@ -45,7 +46,8 @@ std::vector<Warning> PlanWarnings(const v1::Objective& rule,
                                   const ZSetCounts& counts);
 
 // FailedPrecondition if every Z-set has one row, so that all weights are 1,
-// unless the objective asks for that (sft, z.allow_trivial).
+// unless the objective asks for that (sft, z.allow_trivial); under kind dpo if
+// no example has a pair.
 absl::Status CheckZSets(const v1::Objective& rule, const ZSetCounts& counts);
 
 // Warnings at run time, from the metrics of one step or more. length_dominated

@@ -84,6 +84,16 @@ std::string TimeText(const google::protobuf::Timestamp& time) {
                           absl::UTCTimeZone());
 }
 
+Json PreferencesJson(const v1::PreferenceStatistics& preferences) {
+  return {{"num_pairs", preferences.pairs()},
+          {"preference_accuracy", preferences.accuracy()},
+          {"preference_margin", preferences.margin()},
+          {"implicit_reward_chosen", preferences.chosen_reward()},
+          {"implicit_reward_rejected", preferences.rejected_reward()},
+          {"logprob_chosen", preferences.chosen_logprob()},
+          {"logprob_rejected", preferences.rejected_logprob()}};
+}
+
 Json StepJson(const v1::StepReport& step) {
   Json json = {
       {"step", step.step() + 1},  // steps done, as people count
@@ -102,6 +112,9 @@ Json StepJson(const v1::StepReport& step) {
       {"tokens_per_second", step.tokens_per_second()},
       {"skipped", step.skipped()}};
   if (step.has_weights()) json.update(WeightsJson(step.weights()));
+  if (step.has_preferences()) {
+    json.update(PreferencesJson(step.preferences()));
+  }
   return json;
 }
 

@@ -16,7 +16,9 @@ namespace {
 // tokens.
 struct LocalBlock {
   data::TokenBlock tokens;
-  std::vector<double> token_weights;  // [responses]
+  std::vector<double> token_weights;  // [responses]; empty under kind dpo
+  std::vector<objective::PreferenceRow> preference_rows;  // of kind dpo alone
+  uint32_t example = 0;
 };
 
 // This rank's rows, block by block; those of one example together where
@@ -24,22 +26,36 @@ struct LocalBlock {
 std::vector<LocalBlock> BlocksOf(const StepContext& context,
                                  const PreparedStep& step) {
   const bool shares = context.prompt_sharing == base::PromptSharing::kOn;
+  const bool prefers = context.rule.kind() == v1::Objective::KIND_DPO;
   std::vector<LocalBlock> blocks;
   const BatchRow* last = nullptr;
   for (size_t i = 0; i < step.batch.rows.size(); ++i) {
     const BatchRow& row = step.batch.rows[i];
     if (!row.trained || step.batch.rank_of(row) != context.rank) continue;
     const data::RowView& view = step.batch.view(row);
-    const double weight = objective::TokenWeight(
-        step.log_weights[i], static_cast<uint32_t>(view.response.size()),
-        context.rule);
+    const auto num_tokens = static_cast<uint32_t>(view.response.size());
+    const double weight =
+        prefers ? 1
+                : objective::TokenWeight(step.log_weights[i], num_tokens,
+                                         context.rule);
     if (weight == 0) continue;
     if (!shares || last == nullptr || last->example != row.example) {
       const auto& prompt = step.batch.examples[row.example].prompt;
-      blocks.push_back({.tokens = {prompt, {}}, .token_weights = {}});
+      blocks.push_back({.tokens = {prompt, {}},
+                        .token_weights = {},
+                        .preference_rows = {},
+                        .example = row.example});
     }
-    blocks.back().tokens.responses.push_back(view.response);
-    blocks.back().token_weights.push_back(weight);
+    LocalBlock& block = blocks.back();
+    block.tokens.responses.push_back(view.response);
+    if (prefers) {
+      block.preference_rows.push_back(
+          {.reference_logprob = step.reference_logprobs[i],
+           .num_tokens = num_tokens,
+           .role = view.role});
+    } else {
+      block.token_weights.push_back(weight);
+    }
     last = &row;
   }
   return blocks;
@@ -60,7 +76,9 @@ std::vector<LocalBlock> FitBudget(std::span<const LocalBlock> blocks,
       parts.push_back(
           {.tokens = {block.tokens.prompt,
                       {responses.begin() + from, responses.begin() + to}},
-           .token_weights = {weights.begin() + from, weights.begin() + to}});
+           .token_weights = {weights.begin() + from, weights.begin() + to},
+           .preference_rows = {},
+           .example = block.example});
     }
   }
   return parts;
@@ -84,6 +102,18 @@ MicroBatch Pack(std::span<const LocalBlock> blocks, at::ScalarType dtype) {
   for (const LocalBlock& block : blocks) tokens.push_back(block.tokens);
   MicroBatch micro;
   micro.packed = data::PackBlocks(tokens);
+  const LocalBlock* last = nullptr;
+  for (const LocalBlock& block : blocks) {
+    if (block.preference_rows.empty()) continue;
+    if (last == nullptr || last->example != block.example) {
+      micro.preferences.emplace_back();
+    }
+    auto& rows = micro.preferences.back();
+    rows.insert(rows.end(), block.preference_rows.begin(),
+                block.preference_rows.end());
+    last = &block;
+  }
+  if (!micro.preferences.empty()) return micro;
   micro.weights = SpreadWeights(blocks, micro.packed.targets.numel(), dtype);
   return micro;
 }
@@ -97,22 +127,34 @@ uint64_t UnsharedTokens(const data::TokenBlock& block) {
 
 LocalBatch MakeLocalBatch(const StepContext& context, const PreparedStep& step,
                           uint64_t budget_tokens, at::ScalarType dtype) {
-  const std::vector<LocalBlock> blocks =
-      FitBudget(BlocksOf(context, step), budget_tokens);
+  const bool prefers = context.rule.kind() == v1::Objective::KIND_DPO;
+  std::vector<LocalBlock> blocks = BlocksOf(context, step);
+  if (!prefers) blocks = FitBudget(blocks, budget_tokens);
   LocalBatch local{
       .micro_batches = {},
       .divisor = objective::Divisor(step.batch.planned, context.rule),
       .tokens = 0,
       .computed_tokens = 0,
-      .statistics = step.statistics};
-  std::vector<uint64_t> block_tokens;
-  for (const LocalBlock& block : blocks) {
-    block_tokens.push_back(data::ComputedTokens(block.tokens));
-    local.computed_tokens += block_tokens.back();
-    local.tokens += UnsharedTokens(block.tokens);
+      .statistics = step.statistics,
+      .preference = objective::PreferenceOptions::Of(context.rule)};
+  // Pieces that stay whole: blocks, or the blocks of one prompt.
+  std::vector<size_t> piece_begins;
+  std::vector<uint64_t> piece_tokens;
+  for (size_t b = 0; b < blocks.size(); ++b) {
+    const uint64_t tokens = data::ComputedTokens(blocks[b].tokens);
+    local.computed_tokens += tokens;
+    local.tokens += UnsharedTokens(blocks[b].tokens);
+    if (!prefers || b == 0 || blocks[b - 1].example != blocks[b].example) {
+      piece_begins.push_back(b);
+      piece_tokens.push_back(0);
+    }
+    piece_tokens.back() += tokens;
   }
-  std::vector<size_t> begins =
-      data::CutMicroBatches(block_tokens, budget_tokens);
+  std::vector<size_t> begins;
+  for (const size_t piece :
+       data::CutMicroBatches(piece_tokens, budget_tokens)) {
+    begins.push_back(piece_begins[piece]);
+  }
   begins.push_back(blocks.size());
   for (size_t m = 0; m + 1 < begins.size(); ++m) {
     local.micro_batches.push_back(

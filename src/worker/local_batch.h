@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/collate.h"
+#include "objective/preference.h"
 #include "objective/weight_statistics.h"
 #include "worker/step_source.h"
 
@@ -16,7 +17,10 @@ namespace varalign::worker {
 struct MicroBatch {
   data::PackedRows packed;
   at::Tensor weights;  // [R] of each loss row: exp(log w), over n where the
-                       // reduction says so
+                       // reduction says so; undefined under kind dpo
+  // Under kind dpo: prompt by prompt, the responses in the order of `packed`,
+  // without the policy's log-probabilities. Else empty.
+  std::vector<std::vector<objective::PreferenceRow>> preferences;
 };
 
 struct LocalBatch {
@@ -25,12 +29,14 @@ struct LocalBatch {
   uint64_t tokens = 0;           // of this rank's rows, each with its prompt
   uint64_t computed_tokens = 0;  // a shared prompt once
   objective::WeightStatistics statistics;
+  objective::PreferenceOptions preference;  // of kind dpo
 };
 
 // Rows of weight 0 are left out; they count in D all the same. `dtype` is that
 // of the parameters. Micro-batches hold at most `budget_tokens` computed tokens
 // each; where prompts are shared, an example above that is split by its
-// responses, and a row above it is alone.
+// responses, and a row above it is alone. Under kind dpo the responses of a
+// prompt stay in one micro-batch, whatever their size: their loss is one.
 LocalBatch MakeLocalBatch(const StepContext& context, const PreparedStep& step,
                           uint64_t budget_tokens, at::ScalarType dtype);
 

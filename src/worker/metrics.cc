@@ -64,6 +64,36 @@ StepWeightMetrics::StepWeightMetrics(telemetry::Registry& registry)
                                           "varalign_weighted_reward_mean",
                                           "Mean over Z-sets of sum p r.")) {}
 
+StepPreferenceMetrics::StepPreferenceMetrics(telemetry::Registry& registry)
+    : accuracy(AddSingleGauge(registry, "varalign_preference_accuracy",
+                              "Share of the last step's pairs whose chosen "
+                              "response has the larger implicit reward.")),
+      margin(AddSingleGauge(registry, "varalign_preference_margin",
+                            "Implicit reward of chosen over rejected, mean "
+                            "over the last step's pairs.")),
+      chosen_reward(AddSingleGauge(
+          registry, "varalign_implicit_reward_chosen",
+          "Mean implicit reward of the last step's chosen responses.")),
+      rejected_reward(AddSingleGauge(
+          registry, "varalign_implicit_reward_rejected",
+          "Mean implicit reward of the last step's rejected responses.")),
+      chosen_logprob(AddSingleGauge(
+          registry, "varalign_logprob_chosen",
+          "Mean log-probability of the last step's chosen responses, nats.")),
+      rejected_logprob(AddSingleGauge(
+          registry, "varalign_logprob_rejected",
+          "Mean log-probability of the last step's rejected responses, "
+          "nats.")) {}
+
+void StepPreferenceMetrics::Observe(const v1::PreferenceStatistics& step) {
+  accuracy.Set(step.accuracy());
+  margin.Set(step.margin());
+  chosen_reward.Set(step.chosen_reward());
+  rejected_reward.Set(step.rejected_reward());
+  chosen_logprob.Set(step.chosen_logprob());
+  rejected_logprob.Set(step.rejected_logprob());
+}
+
 void StepWeightMetrics::Observe(const v1::WeightStatistics& step) {
   ess_ratio.Set(step.ess_ratio());
   ess_norm.Set(step.ess_norm());
@@ -110,6 +140,7 @@ TrainerMetrics::TrainerMetrics(telemetry::Registry& registry)
       learning_rate(AddSingleGauge(registry, "varalign_learning_rate",
                                    telemetry::kLearningRateHelp)),
       weights(registry),
+      preferences(registry),
       checkpoints(AddSingleCounter(registry, "varalign_checkpoints_total",
                                    "Checkpoints committed.")),
       checkpoint_seconds(
@@ -138,7 +169,8 @@ void TrainerMetrics::Observe(const v1::StepReport& report) {
   loss.Set(report.loss());
   grad_norm.Set(report.grad_norm());
   learning_rate.Set(report.learning_rate());
-  weights.Observe(report.weights());
+  if (report.has_weights()) weights.Observe(report.weights());
+  if (report.has_preferences()) preferences.Observe(report.preferences());
 }
 
 }  // namespace varalign::worker

@@ -39,6 +39,20 @@ struct StepWeightMetrics {
   telemetry::Gauge& weighted_reward_mean;
 };
 
+// The pairs of a step of kind dpo, of varalign-trainer.
+struct StepPreferenceMetrics {
+  explicit StepPreferenceMetrics(telemetry::Registry& registry);
+
+  void Observe(const v1::PreferenceStatistics& step);
+
+  telemetry::Gauge& accuracy;
+  telemetry::Gauge& margin;
+  telemetry::Gauge& chosen_reward;
+  telemetry::Gauge& rejected_reward;
+  telemetry::Gauge& chosen_logprob;
+  telemetry::Gauge& rejected_logprob;
+};
+
 // Of varalign-trainer. Global numbers (loss, weights) are equal on all ranks.
 struct TrainerMetrics {
   explicit TrainerMetrics(telemetry::Registry& registry);
@@ -59,6 +73,7 @@ struct TrainerMetrics {
   telemetry::Gauge& grad_norm;
   telemetry::Gauge& learning_rate;
   StepWeightMetrics weights;
+  StepPreferenceMetrics preferences;
   telemetry::Counter& checkpoints;
   telemetry::Histogram& checkpoint_seconds;
   telemetry::Family<telemetry::Counter>& reward_client_requests;  // result

@@ -77,9 +77,11 @@ absl::StatusOr<v1::Constants> RankScoring::ComputeConstants() {
                      .max_pairs = server.max_pairs()}));
   rank_.heartbeat.SetActivity(kScoringAll);
   v1::Outputs outputs;
-  outputs.set_reward(objective::NeedsRewards(rank_.rule));
-  outputs.set_logprob_sum(data.score_source == ScoreSource::kBefore &&
-                          objective::NeedsLogProbs(rank_.rule));
+  const bool needs_rewards = objective::NeedsRewards(rank_.rule);
+  outputs.set_reward(needs_rewards);
+  outputs.set_logprob_sum(
+      objective::NeedsLogProbs(rank_.rule) &&
+      (data.score_source == ScoreSource::kBefore || !needs_rewards));
   ASSIGN_OR_RETURN(const auto scorer,
                    MakeScorer(std::move(outputs), server.fingerprint()));
   return ConstantsFromServer(data.dataset, rank_.rule, data.score_source,

@@ -7,6 +7,7 @@
 #include "base/status_macros.h"
 #include "objective/log_weights.h"
 #include "objective/score_kinds.h"
+#include "worker/step_batch.h"
 
 namespace varalign::worker {
 namespace {
@@ -77,8 +78,9 @@ absl::StatusOr<objective::ZSetCounts> CheckedZSets(const data::Dataset& dataset,
     for (const std::vector<uint64_t>& block : plan.At(step).blocks) {
       std::vector<uint32_t> num_responses;
       for (const uint64_t index : block) {
-        num_responses.push_back(
-            static_cast<uint32_t>(dataset.example(index).rows.size()));
+        const data::ExampleView example = dataset.example(index);
+        num_responses.push_back(static_cast<uint32_t>(example.rows.size()));
+        counts.paired_examples += HasPair(example);
         counts.rows_without_rival += num_responses.back() == 1;
       }
       for (const auto& z_set : objective::ZSets(num_responses, rule)) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "objective/preference.h"
+
 namespace varalign::worker {
 namespace {
 
@@ -43,6 +45,7 @@ void AddBlock(const data::Dataset& dataset,
       batch.planned.trained_tokens += example.rows[k].response.size();
     }
     num_responses.push_back(static_cast<uint32_t>(example.rows.size()));
+    batch.planned.paired_examples += HasPair(example);
     batch.examples.push_back(std::move(example));
   }
   for (std::vector<uint32_t>& set : objective::ZSets(num_responses, rule)) {
@@ -56,8 +59,18 @@ void AddBlock(const data::Dataset& dataset,
 
 }  // namespace
 
+bool HasPair(const data::ExampleView& example) {
+  std::vector<base::Role> roles;
+  for (const data::RowView& row : example.rows) roles.push_back(row.role);
+  return objective::HasPair(roles);
+}
+
 bool IsTrained(const data::ExampleView& example, size_t response,
                const v1::Objective& rule) {
+  if (rule.kind() == v1::Objective::KIND_DPO) {
+    return example.rows[response].role != base::Role::kUnknown &&
+           HasPair(example);
+  }
   if (rule.train_on() != v1::Objective::TRAIN_ON_CHOSEN) return true;
   if (example.rows[response].role == base::Role::kChosen) return true;
   return std::all_of(example.rows.begin(), example.rows.end(),

@@ -51,10 +51,14 @@ StepBatch MakeStepBatch(const data::Dataset& dataset, data::StepPlan plan,
                         const v1::Objective& rule, uint32_t world_size,
                         base::PromptSharing prompt_sharing);
 
-// Is this row trained? Under train_on: chosen, rows with that role; all rows of
+// Is this row trained? Under kind dpo, rows with a role of an example with a
+// pair. Under train_on: chosen, rows with that role; all rows of
 // an example without roles.
 bool IsTrained(const data::ExampleView& example, size_t response,
                const v1::Objective& rule);
+
+// Has the example a chosen and a rejected response?
+bool HasPair(const data::ExampleView& example);
 
 // Tokens that a row with its prompt costs: the last one predicts nothing.
 inline uint64_t ComputedTokens(const data::ExampleView& example,

@@ -39,6 +39,12 @@ bool NeedsWeight(const StepBatch& batch, const BatchRow& row, uint32_t rank) {
          (row.trained && batch.rank_of(row) == rank);
 }
 
+void MakeRoom(const StepContext& context, PreparedStep& step) {
+  step.log_weights.assign(step.batch.rows.size(), kNotAsked);
+  if (context.rule.kind() != v1::Objective::KIND_DPO) return;
+  step.reference_logprobs.assign(step.batch.rows.size(), kNotAsked);
+}
+
 absl::Status AddZSet(const StepContext& context, size_t z_set,
                      const std::vector<objective::Score>& scores,
                      const objective::ZSetWeights& weights,
@@ -49,10 +55,16 @@ absl::Status AddZSet(const StepContext& context, size_t z_set,
   for (size_t k = 0; k < rows.size(); ++k) {
     const BatchRow& row = step.batch.rows[rows[k]];
     step.log_weights[rows[k]] = weights.log_weights[k];
+    if (!step.reference_logprobs.empty()) {
+      step.reference_logprobs[rows[k]] = scores[k].logprob_sum;
+    }
     group.push_back(row.example);
     roles.push_back(step.batch.view(row).role);
   }
-  if (step.batch.rank_of_z_set(z_set) != context.rank) return absl::OkStatus();
+  if (context.rule.kind() == v1::Objective::KIND_DPO ||
+      step.batch.rank_of_z_set(z_set) != context.rank) {
+    return absl::OkStatus();
+  }
   return step.statistics.AddZSet(scores, weights, context.rule, group, roles);
 }
 
@@ -62,7 +74,7 @@ absl::StatusOr<PreparedStep> ColumnStepSource::Take(uint64_t step) {
       MakeStepBatch(context_.dataset, context_.plan.At(step), context_.rule,
                     context_.world_size, context_.prompt_sharing);
   const StepBatch& batch = prepared.batch;
-  prepared.log_weights.assign(batch.rows.size(), kNotAsked);
+  MakeRoom(context_, prepared);
   for (size_t z_set = 0; z_set < batch.z_sets.size(); ++z_set) {
     if (!NeedsZSet(batch, batch.z_sets[z_set], context_.rank)) continue;
     std::vector<objective::Score> scores;

@@ -22,7 +22,11 @@ struct PreparedStep {
   StepBatch batch;
   // [rows of the batch], nats, -inf for a weight of 0, or kNotAsked.
   std::vector<double> log_weights;
+  // [rows of the batch] log pi_ref of the responses, nats, or kNotAsked; empty
+  // but under kind dpo, which has no use for log_weights.
+  std::vector<double> reference_logprobs;
   // Of the Z-sets that this rank reports on; to be added up over the ranks.
+  // Empty under kind dpo.
   objective::WeightStatistics statistics;
   // How long the step stood still for its weights; zero from columns.
   absl::Duration weight_wait;
@@ -57,6 +61,9 @@ struct StepContext {
 // Does this rank need the weight of `row`, to train it or to report on its
 // Z-set?
 bool NeedsWeight(const StepBatch& batch, const BatchRow& row, uint32_t rank);
+
+// Room for the numbers of the rows of `step.batch`.
+void MakeRoom(const StepContext& context, PreparedStep& step);
 
 // Puts the weights of a whole Z-set into `step`, and its statistics if this
 // rank reports on it. Codes as objective::WeightStatistics::AddZSet.

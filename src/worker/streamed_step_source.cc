@@ -109,7 +109,7 @@ absl::StatusOr<PreparedStep> StreamedStepSource::Take(uint64_t step) {
   }
   PreparedStep prepared;
   prepared.batch = std::move(asked->batch);
-  prepared.log_weights.assign(prepared.batch.rows.size(), kNotAsked);
+  MakeRoom(context_, prepared);
   for (const AskedZSet& z_set : asked->z_sets) {
     ASSIGN_OR_RETURN(const v1::GroupWeights answer,
                      client_.Await(z_set.ticket));

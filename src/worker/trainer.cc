@@ -11,6 +11,7 @@
 #include "base/status_macros.h"
 #include "model/forward.h"
 #include "objective/weighted_nll.h"
+#include "worker/preference_weights.h"
 
 namespace varalign::worker {
 namespace {
@@ -31,14 +32,40 @@ double SumOfSquares(const std::vector<at::Tensor>& slices) {
   return sum;
 }
 
-// The gradients of all micro-batches add up in `state.parameters.gradients`.
-// Returns sum(w nll) of this rank.
-absl::StatusOr<double> AccumulateGradients(const LocalBatch& batch,
-                                           FlatShards& shards,
-                                           TrainState& state) {
+// What a step sums over all ranks beside the gradient, in one reduction.
+struct StepSums {
+  double loss = 0;     // sum(w nll), or the preference loss
+  double squares = 0;  // of the reduced gradient
+  double tokens = 0;
+  double computed_tokens = 0;
+  objective::WeightStatistics statistics;
+  objective::PreferenceSums preferences;
+};
+
+// The weights of a micro-batch's loss rows; the preference loss makes them of
+// the policy's own log-probabilities and adds itself to `sums`.
+at::Tensor WeightsOf(const LocalBatch& batch, const MicroBatch& micro,
+                     const at::Tensor& hidden, const at::Tensor& lm_head,
+                     StepSums& sums) {
+  if (micro.preferences.empty()) return micro.weights;
+  const at::NoGradGuard no_grad;
+  const at::Tensor& targets = micro.packed.targets;
+  const at::Tensor nll =
+      objective::WeightedNllLoss(hidden, lm_head, targets,
+                                 at::zeros(targets.sizes(), hidden.options()))
+          .nll;
+  const PreferenceWeights found =
+      WeighPreferences(micro, nll, batch.preference, sums.preferences);
+  sums.loss += found.loss;
+  return found.weights;
+}
+
+// The gradients of all micro-batches add up in `state.parameters.gradients`,
+// this rank's share of the loss in `sums`.
+absl::Status AccumulateGradients(const LocalBatch& batch, FlatShards& shards,
+                                 TrainState& state, StepSums& sums) {
   const at::Tensor& gradients = state.parameters.gradients;
   gradients.zero_();
-  double loss_sum = 0;
   for (const MicroBatch& micro : batch.micro_batches) {
     // In the last backward pass a bucket leaves as soon as it is full.
     if (&micro == &batch.micro_batches.back()) {
@@ -48,30 +75,25 @@ absl::StatusOr<double> AccumulateGradients(const LocalBatch& batch,
         model::Forward(state.parameters, micro.packed.tokens,
                        micro.packed.layout, micro.packed.loss_positions,
                        state.recompute);
+    const at::Tensor weights =
+        WeightsOf(batch, micro, hidden, state.parameters.lm_head, sums);
     const objective::WeightedNll loss =  // a sum, not a mean
         objective::WeightedNllLoss(hidden, state.parameters.lm_head,
-                                   micro.packed.targets, micro.weights);
+                                   micro.packed.targets, weights);
     RETURN_IF_ERROR(shards.status());  // the parameters have all come
     loss.loss.backward();
-    loss_sum += loss.loss.item<double>();
+    if (micro.preferences.empty()) sums.loss += loss.loss.item<double>();
   }
   shards.SendAllBuckets(gradients);
-  return loss_sum;
+  return absl::OkStatus();
 }
-
-// What a step sums over all ranks beside the gradient, in one reduction.
-struct StepSums {
-  double loss = 0;     // sum(w nll)
-  double squares = 0;  // of the reduced gradient
-  double tokens = 0;
-  double computed_tokens = 0;
-  objective::WeightStatistics statistics;
-};
 
 absl::Status SumOverRanks(FlatShards& shards, StepSums& sums) {
   constexpr int64_t kScalars = 4;
-  at::Tensor all = at::zeros({kScalars + objective::WeightStatistics::kNumSums},
-                             at::kDouble);
+  constexpr int64_t kPreferences =  // where theirs begin
+      kScalars + objective::WeightStatistics::kNumSums;
+  at::Tensor all = at::zeros(
+      {kPreferences + objective::PreferenceSums::kNumSums}, at::kDouble);
   double* const sum = all.data_ptr<double>();
   sum[0] = sums.loss;
   sum[1] = sums.squares;
@@ -79,12 +101,15 @@ absl::Status SumOverRanks(FlatShards& shards, StepSums& sums) {
   sum[3] = sums.computed_tokens;
   const auto statistics = sums.statistics.sums();
   std::copy(statistics.begin(), statistics.end(), sum + kScalars);
+  const auto preferences = sums.preferences.sums();
+  std::copy(preferences.begin(), preferences.end(), sum + kPreferences);
   RETURN_IF_ERROR(shards.AllReduceSum(all));
   sums.loss = sum[0];
   sums.squares = sum[1];
   sums.tokens = sum[2];
   sums.computed_tokens = sum[3];
   std::copy_n(sum + kScalars, statistics.size(), statistics.begin());
+  std::copy_n(sum + kPreferences, preferences.size(), preferences.begin());
   return absl::OkStatus();
 }
 
@@ -121,8 +146,9 @@ absl::StatusOr<StepOutcome> TrainStep(const LocalBatch& batch,
                                       TrainState& state) {
   StepSums sums{.tokens = static_cast<double>(batch.tokens),
                 .computed_tokens = static_cast<double>(batch.computed_tokens),
-                .statistics = batch.statistics};
-  ASSIGN_OR_RETURN(sums.loss, AccumulateGradients(batch, shards, state));
+                .statistics = batch.statistics,
+                .preferences = {}};
+  RETURN_IF_ERROR(AccumulateGradients(batch, shards, state, sums));
   const at::NoGradGuard no_grad;
 
   // From here on a rank holds its slices of the gradient, summed over all
@@ -138,7 +164,8 @@ absl::StatusOr<StepOutcome> TrainStep(const LocalBatch& batch,
       .grad_norm = std::sqrt(sums.squares) / batch.divisor,
       .tokens = static_cast<uint64_t>(sums.tokens),
       .computed_tokens = static_cast<uint64_t>(sums.computed_tokens),
-      .statistics = sums.statistics};
+      .statistics = sums.statistics,
+      .preferences = sums.preferences};
 
   // Every rank has the same norm: all of them update, or none.
   outcome.skipped = !std::isfinite(outcome.grad_norm);

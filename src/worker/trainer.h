@@ -34,7 +34,8 @@ struct TrainState {
 TrainState MakeTrainState(model::Parameters parameters, FlatShards& shards);
 
 struct StepOutcome {
-  double loss = 0;       // sum(w nll) / D over all ranks
+  double loss = 0;       // sum(w nll) / D over all ranks; under kind dpo the
+                         // preference loss over D
   double grad_norm = 0;  // of the reduced gradient over D, before clipping
   bool skipped = false;  // the norm was not finite: parameters unchanged
   // Over all ranks: those of the rows, each with its prompt, and those that
@@ -42,6 +43,7 @@ struct StepOutcome {
   uint64_t tokens = 0;
   uint64_t computed_tokens = 0;
   objective::WeightStatistics statistics;  // over all ranks
+  objective::PreferenceSums preferences;   // of kind dpo; over all ranks
   // Wait for collectives since the last step, on this rank.
   absl::Duration exposed_communication = absl::ZeroDuration();
 };

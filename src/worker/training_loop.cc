@@ -56,6 +56,19 @@ v1::WeightStatistics ToProto(const objective::WeightMetrics& metrics) {
   return proto;
 }
 
+v1::PreferenceStatistics ToProto(const objective::PreferenceSums& sums) {
+  using Sums = objective::PreferenceSums;
+  v1::PreferenceStatistics proto;
+  proto.set_pairs(sums.pairs());
+  proto.set_accuracy(sums.Mean(Sums::kRight));
+  proto.set_chosen_reward(sums.Mean(Sums::kChosenReward));
+  proto.set_rejected_reward(sums.Mean(Sums::kRejectedReward));
+  proto.set_margin(proto.chosen_reward() - proto.rejected_reward());
+  proto.set_chosen_logprob(sums.Mean(Sums::kChosenLogprob));
+  proto.set_rejected_logprob(sums.Mean(Sums::kRejectedLogprob));
+  return proto;
+}
+
 // What a checkpoint kept. Nothing of it fits where another version wrote it,
 // with other sums: the window then begins anew.
 objective::WeightStatistics RecentOf(const v1::TrainState& done) {
@@ -196,7 +209,11 @@ v1::StepReport TrainingLoop::ReportOf(const StepOutcome& outcome,
   report.set_seconds(seconds);
   report.set_weight_wait_seconds(absl::ToDoubleSeconds(prepared.weight_wait));
   report.set_skipped(outcome.skipped);
-  *report.mutable_weights() = ToProto(outcome.statistics.Metrics());
+  if (options_.context.rule.kind() == v1::Objective::KIND_DPO) {
+    *report.mutable_preferences() = ToProto(outcome.preferences);
+  } else {
+    *report.mutable_weights() = ToProto(outcome.statistics.Metrics());
+  }
   report.set_generation(options_.generation);
   report.set_tokens_per_second(static_cast<double>(outcome.tokens) /
                                std::max(seconds, 1e-9));

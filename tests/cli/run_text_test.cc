@@ -146,5 +146,20 @@ TEST(RunSummaryTest, AdvisesWhereTheRewardHardlyMoved) {
               HasSubstr("\n  the held-out reward hardly moved (+0.0100): "));
 }
 
+TEST(LearningTextTest, ShowsPairsOfPreferencesAndWeightsOfTheRest) {
+  v1::StepReport weighted;
+  weighted.mutable_weights()->set_ess_ratio(0.61);
+  weighted.mutable_weights()->set_max(2.1);
+  EXPECT_EQ(LearningText(weighted), "weights: ess 0.61  max 2.10");
+  v1::StepReport preferred;
+  v1::PreferenceStatistics& pairs = *preferred.mutable_preferences();
+  pairs.set_accuracy(0.75);
+  pairs.set_margin(0.12);
+  pairs.set_chosen_reward(0.05);
+  pairs.set_rejected_reward(-0.07);
+  EXPECT_EQ(LearningText(preferred),
+            "pairs: right 0.75  margin 0.12  chosen +0.05  rejected -0.07");
+}
+
 }  // namespace
 }  // namespace varalign::cli

@@ -1,5 +1,6 @@
 """`varalign train`: the main job, from a configuration to a model directory."""
 import json
+import math
 import re
 import signal
 import subprocess
@@ -74,6 +75,74 @@ class TrainTest(harness.ServiceTest):
             "data": {"path": str(WORLD / "data")},
             "objective": {"preset": "sft"},
             "train": {"epochs": 1, "global_batch": 8, "learning_rate": 1e-3}}))
+
+    def pairs(self):
+        """A data set of the world's prompts: naps over tea."""
+        answer = lambda text: [{"role": "assistant", "content": text}]
+        rows = []
+        for line in (WORLD / "train.jsonl").read_text().splitlines():
+            rows.append({"prompt": json.loads(line)["messages"],
+                         "chosen": answer("nap nap"),
+                         "rejected": answer("tea")})
+        source = self.write("pairs.jsonl", "\n".join(map(json.dumps, rows)))
+        prepared = harness.varalign(
+            "prepare", "--model", WORLD / "policy", "--in", source, "--out",
+            self.directory / "pairs")
+        self.assertEqual(prepared.returncode, 0, prepared.stderr)
+        return self.directory / "pairs"
+
+    def dpo_config(self, data, **objective):
+        return self.write("dpo.yaml", json.dumps({
+            "name": "dpo",
+            "model": {"path": str(WORLD / "policy")},
+            "data": {"path": str(data)},
+            "objective": {"kind": "dpo", **objective},
+            "train": {"workers": 2, "epochs": 10, "global_batch": 8,
+                      "learning_rate": 3e-3, "threads": 1}}))
+
+    def test_dpo_prefers_the_chosen_without_a_reward_model(self):
+        process = harness.varalign(
+            "train", self.dpo_config(self.pairs()), "--out",
+            self.directory / "run", "--json")
+        result = harness.json_of(process)
+        self.assertEqual(result["state"], "SUCCEEDED")
+        steps = harness.steps_of(self.directory / "run")
+        first, last = steps[min(steps)], steps[max(steps)]
+        # The policy starts as its own reference: no margin, log 2.
+        self.assertAlmostEqual(first["loss"], math.log(2), places=4)
+        self.assertAlmostEqual(first["preference_margin"], 0, places=4)
+        self.assertGreater(last["preference_margin"], 0.2)
+        self.assertGreater(last["preference_accuracy"], 0.9)
+        self.assertLess(last["loss"], first["loss"] - 0.1)
+        self.assertEqual(last["num_pairs"], 8)
+        self.assertNotIn("weight_ess_ratio", last)
+
+    def test_dpo_scored_ahead_is_the_same_run(self):
+        data = self.pairs()
+        losses = []
+        for mode in ("before", "ahead"):
+            result = harness.json_of(harness.varalign(
+                "train", self.dpo_config(data), "--set",
+                f"scoring.mode={mode}", "--set", "train.epochs=2", "--out",
+                self.directory / mode, "--json"))
+            losses.append(result["metrics"]["loss"])
+        self.assertEqual(*losses)
+
+    def test_dpo_without_pairs_is_refused(self):
+        process = harness.varalign(
+            "train", self.dpo_config(WORLD / "data"), "--out",
+            self.directory / "run")
+        self.assertNotEqual(process.returncode, 0)
+        self.assertIn("needs prompts with a chosen and a rejected response",
+                      process.stderr)
+
+    def test_a_key_that_dpo_does_not_read_is_refused(self):
+        process = harness.varalign(
+            "train", self.dpo_config(WORLD / "data", **{"lambda": 0.5}),
+            "--out", self.directory / "run")
+        self.assertNotEqual(process.returncode, 0)
+        self.assertIn("objective.lambda has no effect with objective.kind dpo",
+                      process.stderr)
 
     def test_an_existing_run_directory_is_not_overwritten(self):
         harness.json_of(self.train(train={"epochs": 1}))

@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "base/clock.h"
+#include "base/file.h"
+#include "base/json.h"
 #include "checkpoint/adapter_directory.h"
 #include "collective/local_process_group.h"
 #include "gmock/gmock.h"
@@ -133,6 +135,79 @@ void ExpectPeftSteps(const std::string& name, at::ScalarType dtype,
   ASSERT_EQ(state.adamw.size(), 1u);
   EXPECT_EQ(state.adamw[0].m.numel(), state.parameters.flat.numel());
   EXPECT_TRUE(at::equal(state.parameters.base, base));
+}
+
+// The rows of dpo.json are pairs, chosen first.
+LocalBatch PairsOf(const base::Json& golden) {
+  LocalBatch batch;
+  MicroBatch& micro = batch.micro_batches.emplace_back();
+  std::vector<std::vector<uint32_t>> ids;
+  std::vector<data::TokenRow> rows;
+  ids.reserve(2 * golden["rows"].size());
+  for (size_t i = 0; i < golden["rows"].size(); ++i) {
+    const base::Json& row = golden["rows"][i];
+    ids.push_back(row["prompt"].get<std::vector<uint32_t>>());
+    const auto& prompt = ids.back();
+    ids.push_back(row["response"].get<std::vector<uint32_t>>());
+    rows.push_back({prompt, ids.back()});
+    const bool chosen = i % 2 == 0;
+    if (chosen) micro.preferences.emplace_back();
+    micro.preferences.back().push_back(
+        {.reference_logprob = golden["reference"][i],
+         .num_tokens = static_cast<uint32_t>(ids.back().size()),
+         .role = chosen ? base::Role::kChosen : base::Role::kRejected});
+  }
+  micro.packed = data::PackRows(rows);
+  batch.divisor = static_cast<double>(micro.preferences.size());
+  batch.preference = {.beta = golden["beta"],
+                      .label_smoothing = golden["label_smoothing"],
+                      .sft_mix = golden["sft_mix"]};
+  return batch;
+}
+
+void ExpectDpoSteps(at::ScalarType dtype, double tolerance) {
+  const auto model = model::GoldenDirectory("llama-untied");
+  ASSERT_OK_AND_ASSIGN(const std::string text,
+                       base::ReadFile(model.parent_path() / "dpo.json"));
+  ASSERT_OK_AND_ASSIGN(const base::Json golden, base::ParseJson(text));
+  ASSERT_OK_AND_ASSIGN(model::Parameters parameters,
+                       model::LoadModel(model, dtype));
+  collective::LocalHub hub(1, absl::Seconds(10));
+  const auto group = hub.Join(0);
+  const base::SystemClock clock;
+  FlatShards shards(parameters, {}, *group, clock);
+  TrainState state = MakeTrainState(std::move(parameters), shards);
+  const base::Json& adamw = golden["adamw"];
+  state.adamw_options = {.beta1 = adamw["beta1"],
+                         .beta2 = adamw["beta2"],
+                         .epsilon = adamw["epsilon"],
+                         .weight_decay = adamw["weight_decay"]};
+  state.max_grad_norm = adamw["max_norm"];
+  const LocalBatch batch = PairsOf(golden);
+  for (const base::Json& expected : adamw["steps"]) {
+    ASSERT_OK_AND_ASSIGN(
+        const StepOutcome outcome,
+        TrainStep(batch, adamw["learning_rate"], shards, state));
+    const double loss = expected["loss"];
+    EXPECT_NEAR(outcome.loss, loss, tolerance * loss);
+    const double norm = expected["gradient_norm"];
+    EXPECT_NEAR(outcome.grad_norm, norm, tolerance * norm);
+    EXPECT_EQ(outcome.preferences.pairs(), 2u);
+    for (const auto& [parameter, tensor] :
+         model::HuggingFaceTensors(state.parameters)) {
+      const double length = expected["parameter_norms"][parameter];
+      EXPECT_NEAR(tensor.norm().item<double>(), length, tolerance * length)
+          << parameter;
+    }
+  }
+}
+
+TEST(PreferenceStepTest, EqualsTorchOverFiveUpdatesInFloat64) {
+  ExpectDpoSteps(at::kDouble, 1e-6);
+}
+
+TEST(PreferenceStepTest, EqualsTorchOverFiveUpdatesInFloat32) {
+  ExpectDpoSteps(at::kFloat, 1e-4);
 }
 
 class AdapterStepTest : public ::testing::TestWithParam<std::string> {};

@@ -270,5 +270,56 @@ TEST_F(TrainingLoopTest, EveryPresetAndReductionTrains) {
   }
 }
 
+v1::Objective Dpo() {
+  v1::Objective objective;
+  objective.set_kind(v1::Objective::KIND_DPO);
+  return objective;
+}
+
+// However the pairs are dealt and cut: the same run.
+TEST_F(TrainingLoopTest, PreferencesDoNotDependOnTheSplit) {
+  const TinyRunResult whole = Run({.dtype = at::kDouble,
+                                   .prompt_sharing = base::PromptSharing::kOff,
+                                   .objective = Dpo()});
+  ASSERT_OK(whole.status);
+  for (const auto sharing :
+       {base::PromptSharing::kOn, base::PromptSharing::kOff}) {
+    for (const int world : {1, 3}) {
+      const TinyRunResult split = Run({.world_size = world,
+                                       .micro_batch_tokens = 20,
+                                       .dtype = at::kDouble,
+                                       .prompt_sharing = sharing,
+                                       .objective = Dpo()});
+      ASSERT_OK(split.status);
+      ASSERT_EQ(split.steps.size(), whole.steps.size());
+      for (size_t i = 0; i < whole.steps.size(); ++i) {
+        EXPECT_NEAR(split.steps[i].loss(), whole.steps[i].loss(), 1e-9);
+        EXPECT_NEAR(split.steps[i].preferences().margin(),
+                    whole.steps[i].preferences().margin(), 1e-8);
+      }
+      EXPECT_LT(Distance(split.parameters, whole.parameters), 1e-9);
+    }
+  }
+}
+
+TEST_F(TrainingLoopTest, PreferencesAreLearntAndReported) {
+  const TinyRunResult run = Run({.global_batch = 40, .objective = Dpo()});
+  ASSERT_OK(run.status);
+  const v1::PreferenceStatistics& first = run.steps.front().preferences();
+  const v1::PreferenceStatistics& last = run.steps.back().preferences();
+  EXPECT_GT(first.pairs(), 0u);
+  EXPECT_GT(last.margin(), first.margin());
+  EXPECT_LT(run.steps.back().loss(), run.steps.front().loss());
+  EXPECT_FALSE(run.steps.front().has_weights());
+  EXPECT_TRUE(run.warnings.empty());
+}
+
+TEST_F(TrainingLoopTest, WeightsHaveNoPreferences) {
+  const TinyRunResult run = Run({.max_steps = 1});
+  ASSERT_OK(run.status);
+  EXPECT_FALSE(run.steps.front().has_preferences());
+  EXPECT_TRUE(run.steps.front().has_weights());
+}
+
 }  // namespace
 }  // namespace varalign::worker
