@@ -223,7 +223,7 @@ def write_lora(out):
 
 
 def preference_loss(model, rows, reference, beta, smoothing, mix):
-    """TRL's sigmoid loss with label smoothing, and mix * nll/n of the chosen rows; rows are chosen, rejected, chosen, ..."""
+    """TRL's sigmoid loss, its labels smoothed (conservative DPO), and mix * nll/n of the chosen; rows alternate, chosen first."""
     pairs = [(i, i + 1) for i in range(0, len(rows), 2)]
     log_probs = [row_log_probs(model, row).sum() for row in rows]
     losses = []

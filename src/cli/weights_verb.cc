@@ -50,6 +50,13 @@ absl::StatusOr<v1::Objective> ReadRule(const WeightsArguments& arguments) {
   if (!rule.ok()) {
     return base::WithExitCode(rule.status(), base::kExitBadConfig);
   }
+  if (rule->kind() == v1::Objective::KIND_DPO) {
+    return base::WithExitCode(
+        absl::InvalidArgumentError(
+            "objective.kind dpo forms no weights from scores: its rows are "
+            "weighed by the policy as it trains; leave objective.kind out"),
+        base::kExitBadConfig);
+  }
   return *rule;
 }
 

@@ -164,5 +164,13 @@ TEST_F(WeightsVerbTest, BadRowsAndFlagsAreNamed) {
   }
 }
 
+TEST_F(WeightsVerbTest, PreferencesHaveNoWeights) {
+  EXPECT_EQ(Run("{\"responses\":[\"a\",\"b\"],\"logprob_sums\":[-1,-2]}\n",
+                {"--preset", "var", "--set", "objective.kind=dpo"}),
+            base::kExitBadConfig);
+  EXPECT_THAT(status_.message(),
+              HasSubstr("objective.kind dpo forms no weights"));
+}
+
 }  // namespace
 }  // namespace varalign::cli
