@@ -33,7 +33,9 @@
 #include "collective/local_process_group.h"
 #include "data/dataset.h"
 #include "data/plan.h"
+#include "model/training_flops.h"
 #include "objective/log_weights.h"
+#include "worker/local_batch.h"
 #include "worker/model_setup.h"
 #include "worker/step_source.h"
 #include "worker/trainer.h"
@@ -99,28 +101,18 @@ absl::Status WriteBatches(worker::StepSource& source, uint64_t num_steps,
   return base::WriteFileAtomically(path, base::DumpJson(steps));
 }
 
-// Floating-point operations of a step by the usual yardstick: 6 for each
-// matrix parameter and token, every row with its own prompt, head and causal
-// attention counted, input embedding not.
+// Of a step, every row with its own prompt and all of its head.
 double ModelFlops(const model::Parameters& parameters,
                   const worker::StepBatch& batch) {
-  const model::ModelConfig& config = parameters.config;
-  double matrix_parameters = 0;
-  for (const auto& [begin, end] : parameters.decayed) {
-    matrix_parameters += static_cast<double>(end - begin);
-  }
-  if (!config.tie_word_embeddings) {
-    matrix_parameters -= static_cast<double>(parameters.embedding.numel());
-  }
-  const auto attention = static_cast<double>(
-      config.num_layers * config.num_heads * config.head_dim);
-  double flops = 0;
+  double tokens = 0, squares = 0;
   for (const worker::BatchRow& row : batch.rows) {
-    const auto tokens = static_cast<double>(
+    const auto length = static_cast<double>(
         worker::ComputedTokens(batch.examples[row.example], batch.view(row)));
-    flops += 6 * tokens * (matrix_parameters + attention * tokens);
+    tokens += length;
+    squares += length * length;
   }
-  return flops;
+  return tokens * model::TrainingFlopsPerToken(
+                      parameters.config, {.mean_context = squares / tokens});
 }
 
 base::PromptSharing SharingOf(const Arguments& arguments) {

@@ -6,7 +6,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "objective/preference.h"
-#include "worker/local_batch.h"
+#include "worker/micro_batch.h"
 
 namespace varalign::worker {
 

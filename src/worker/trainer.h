@@ -12,7 +12,7 @@
 #include "objective/weight_statistics.h"
 #include "optim/adamw.h"
 #include "worker/flat_shards.h"
-#include "worker/local_batch.h"
+#include "worker/micro_batch.h"
 
 namespace varalign::worker {
 

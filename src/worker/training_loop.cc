@@ -8,6 +8,7 @@
 #include "base/exit_code.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
+#include "worker/local_batch.h"
 
 namespace varalign::worker {
 namespace {
