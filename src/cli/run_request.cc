@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/exit_code.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/status_macros.h"
 #include "cli/model_place.h"
 #include "config/rules.h"
@@ -43,6 +44,26 @@ absl::StatusOr<v1::DatasetManifest> CheckDataset(const std::string& key,
   if (manifest.ok()) return manifest;
   return absl::Status(manifest.status().code(),
                       absl::StrCat(key, ": ", manifest.status().message()));
+}
+
+// No row is longer than the model has positions, as far as both tell: ranks
+// hold every row against the model before they train.
+absl::Status CheckRowLength(const std::string& key,
+                            const v1::DatasetManifest& manifest,
+                            const fs::path& model) {
+  ASSIGN_OR_RETURN(const std::string text,
+                   base::ReadFile(model / "config.json"));
+  const auto config = base::ParseJson(text);
+  if (!config.ok() || !config->is_object()) return absl::OkStatus();
+  const auto found = config->find("max_position_embeddings");
+  if (found == config->end() || !found->is_number_unsigned() ||
+      manifest.max_row_tokens() <= found->get<uint64_t>()) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      key, ": rows are longer than the model's ", found->get<uint64_t>(),
+      " positions; prepare it again with --model of this run: the longest has ",
+      manifest.max_row_tokens(), " tokens"));
 }
 
 // " needs rewards, and its data set has none", as far as `manifest` tells.
@@ -142,6 +163,7 @@ absl::Status CheckInputs(const v1::RunConfig& config) {
   ASSIGN_OR_RETURN(const v1::DatasetManifest manifest,
                    CheckDataset("data.path", config.data().path()));
   RETURN_IF_ERROR(data::CheckTokenizer(manifest, config.model().path()));
+  RETURN_IF_ERROR(CheckRowLength("data.path", manifest, config.model().path()));
   if (!config.reward().path().empty()) {
     RETURN_IF_ERROR(CheckModel("reward.path", config.reward().path()));
   }
@@ -149,6 +171,8 @@ absl::Status CheckInputs(const v1::RunConfig& config) {
     ASSIGN_OR_RETURN(const v1::DatasetManifest held_out,
                      CheckDataset("eval.path", config.eval().path()));
     RETURN_IF_ERROR(data::CheckTokenizer(held_out, config.model().path()));
+    RETURN_IF_ERROR(
+        CheckRowLength("eval.path", held_out, config.model().path()));
     if (!data::IsScored(held_out)) {
       RETURN_IF_ERROR(CheckRewardModel("eval.path", config,
                                        config.eval().path(), held_out));

@@ -234,6 +234,122 @@ class DamagedFileTest(BadInputTest):
         self.assertIn("tokenizer", process.stderr)
 
 
+class CheckpointFileTest(BadInputTest):
+    """Checkpoints that are no model: one line that says what is wrong with
+    them, and no run."""
+
+    def setUp(self):
+        super().setUp()
+        self.policy = self.copy_world("policy")
+        self.file = self.policy / "model.safetensors"
+        content = self.file.read_bytes()
+        size, = struct.unpack("<Q", content[:8])
+        self.header = json.loads(content[8:8 + size])
+        self.names = sorted(set(self.header) - {"__metadata__"})
+        self.tensors = content[8 + size:]
+
+    def write_header(self):
+        header = json.dumps(self.header).encode()
+        self.file.write_bytes(
+            struct.pack("<Q", len(header)) + header + self.tensors)
+
+    def refused(self, code, *words):
+        self.expect(harness.varalign("generate", "--model", self.policy,
+                                     "--prompt", "x"), code, *words)
+        process = self.train(
+            self.world_config(model={"path": str(self.policy)}))
+        self.assertEqual(process.returncode, code, process.stderr)
+        for word in words:
+            self.assertIn(word, process.stderr)
+        self.assertEqual(list((self.directory / "out").iterdir()), [])
+
+    def test_tensors_that_overlap(self):
+        norms = [name for name in self.names if "layernorm" in name]
+        self.header[norms[1]]["data_offsets"] = (
+            self.header[norms[0]]["data_offsets"])
+        self.write_header()
+        self.refused(65, "malformed safetensors: overlap", "layernorm")
+
+    def test_tensors_of_whole_numbers(self):
+        for name in self.names[:2]:
+            self.header[name]["dtype"] = "I32"
+        self.write_header()
+        self.refused(65, "2 not floating point", *self.names[:2])
+
+    def test_a_dtype_that_is_not_known(self):
+        self.header[self.names[0]]["dtype"] = "F99"
+        self.write_header()
+        self.refused(65, 'unknown dtype "F99"', self.names[0])
+
+    def test_all_missing_and_all_unknown_names_at_once(self):
+        for name in self.names[:3]:
+            self.header["wrong." + name] = self.header.pop(name)
+        self.write_header()
+        self.refused(65, "3 missing: ", "; 3 unknown: ", *self.names[:3],
+                     *("wrong." + name for name in self.names[:3]))
+
+    def test_an_index_that_points_elsewhere(self):
+        shard = "model-00001-of-00001.safetensors"
+        self.file.rename(self.policy / shard)
+        for target, code in (("../policy/model.safetensors", 65),
+                             ("/etc/passwd", 65),
+                             ("model-00009.safetensors", 66)):
+            weights = dict.fromkeys(self.names, shard)
+            weights[self.names[0]] = target
+            (self.policy / "model.safetensors.index.json").write_text(
+                json.dumps({"metadata": {}, "weight_map": weights}))
+            self.refused(code, target)
+
+    def test_rows_longer_than_the_model_allows(self):
+        config = json.loads((self.policy / "config.json").read_text())
+        config["max_position_embeddings"] = 4
+        (self.policy / "config.json").write_text(json.dumps(config))
+        process = self.train(
+            self.world_config(model={"path": str(self.policy)}))
+        self.expect(process, 65, "data.path", "the model's 4 positions",
+                    "prepare it again")
+        self.assertFalse((self.directory / "out" / "run").exists())
+        data = self.directory / "data"
+        self.expect(harness.varalign(
+            "prepare", "--model", self.policy, "--in", WORLD / "train.jsonl",
+            "--out", data), 65, "too long for 4 tokens")
+        self.assertFalse(data.exists())
+        self.expect(harness.varalign(
+            "generate", "--model", self.policy, "--prompt",
+            "mia is tired tea tea"), 65, "4 positions")
+
+    def test_a_token_beyond_the_models_vocabulary(self):
+        file = self.policy / "tokenizer.json"
+        tokenizer = json.loads(file.read_text())
+        tokenizer["model"]["vocab"]["tea"] = 9999
+        file.write_text(json.dumps(tokenizer))
+        data = self.directory / "data"
+        self.expect(harness.varalign(
+            "prepare", "--model", self.policy, "--in", WORLD / "train.jsonl",
+            "--out", data), 65, "beyond the model's vocabulary of 26: 9999")
+        self.assertFalse(data.exists())
+
+    def test_a_chat_template_that_fails_names_its_line(self):
+        file = self.policy / "tokenizer_config.json"
+        config = json.loads(file.read_text()) if file.exists() else {}
+        turns = [{"role": "user", "content": "a"}]
+        rows = self.write("rows.jsonl", json.dumps(
+            {"chosen": turns + [{"role": "assistant", "content": "b"}],
+             "rejected": turns + [{"role": "assistant", "content": "c"}]}))
+        data = self.directory / "data"
+        for template, word in (
+                ("{% for m in messages %}\n{% endfo %}", "endfo"),
+                ("a\n{{ messages[0].content.nope() }}", "nope"),
+                ("a\n{{ raise_exception('must alternate') }}",
+                 "must alternate")):
+            config["chat_template"] = template
+            file.write_text(json.dumps(config))
+            self.expect(harness.varalign(
+                "prepare", "--model", self.policy, "--in", rows, "--out",
+                data), 65, "chat template: ", word, "chat_template:2")
+            self.assertFalse(data.exists())
+
+
 class PrepareTest(BadInputTest):
     def prepare(self, path, *arguments):
         process = harness.varalign(
