@@ -202,8 +202,9 @@ void ExpectDpoSteps(at::ScalarType dtype, double tolerance) {
   }
 }
 
+// As above: the rotary table in float32, and torch's clip adds 1e-6 to the norm.
 TEST(PreferenceStepTest, EqualsTorchOverFiveUpdatesInFloat64) {
-  ExpectDpoSteps(at::kDouble, 1e-6);
+  ExpectDpoSteps(at::kDouble, 1e-5);
 }
 
 TEST(PreferenceStepTest, EqualsTorchOverFiveUpdatesInFloat32) {
