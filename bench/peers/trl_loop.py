@@ -11,11 +11,18 @@ import json
 import resource
 import tempfile
 import time
+import uuid
 
+import datasets.fingerprint
 import torch
 import transformers
 import trl
 from datasets import Dataset
+
+
+# Nothing is cached here, and hashing a function of this file pickles all that it
+# sees, which not every pyarrow can.
+datasets.fingerprint.Hasher.hash = classmethod(lambda *_: uuid.uuid4().hex)
 
 
 class Stopwatch(transformers.TrainerCallback):
