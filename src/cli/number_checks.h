@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/numbers.h"
@@ -12,31 +13,30 @@
 
 namespace varalign::cli {
 
+// Refuses all but finite numbers that is_good accepts: "MUST_BE, got TEXT".
+inline CLI::Validator NumberCheck(bool (*is_good)(double), std::string must_be,
+                                  std::string name) {
+  return CLI::Validator(
+      [is_good, must_be = std::move(must_be)](const std::string& text) {
+        double value = 0;
+        return absl::SimpleAtod(text, &value) && std::isfinite(value) &&
+                       is_good(value)
+                   ? std::string()
+                   : absl::StrCat(must_be, ", got ", text);
+      },
+      std::move(name));
+}
+
 // "must be a number above 0, got -1".
 inline CLI::Validator AboveZero() {
-  return CLI::Validator(
-      [](const std::string& text) {
-        double value = 0;
-        const bool is_good =
-            absl::SimpleAtod(text, &value) && std::isfinite(value) && value > 0;
-        return is_good ? std::string()
-                       : absl::StrCat("must be a number above 0, got ", text);
-      },
-      "above 0");
+  return NumberCheck([](double value) { return value > 0; },
+                     "must be a number above 0", "above 0");
 }
 
 // "must be 0 or a number above it, got -1".
 inline CLI::Validator ZeroOrAbove() {
-  return CLI::Validator(
-      [](const std::string& text) {
-        double value = 0;
-        const bool is_good = absl::SimpleAtod(text, &value) &&
-                             std::isfinite(value) && value >= 0;
-        return is_good
-                   ? std::string()
-                   : absl::StrCat("must be 0 or a number above it, got ", text);
-      },
-      "0 or above");
+  return NumberCheck([](double value) { return value >= 0; },
+                     "must be 0 or a number above it", "0 or above");
 }
 
 }  // namespace varalign::cli

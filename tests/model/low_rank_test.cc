@@ -11,9 +11,12 @@
 
 #include "model/elementwise.h"
 #include "model/linear.h"
+#include "tests/testing/tensor_distance.h"
 
 namespace varalign::model {
 namespace {
+
+using ::varalign::testing::Distance;
 
 constexpr double kScale = 1.5;
 
@@ -54,10 +57,6 @@ struct Matrix {
                              {.name = "v", .row_begin = 6, .b = Leaf({3, 2})}},
                    .scale = kScale}};
 };
-
-double Distance(const at::Tensor& a, const at::Tensor& b) {
-  return (a - b).norm().item<double>() / b.norm().item<double>();
-}
 
 // The names of the operations that `body` runs on this thread.
 template <typename Body>

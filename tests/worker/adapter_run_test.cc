@@ -12,6 +12,7 @@
 #include "model/adapter.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_directory.h"
+#include "tests/testing/tensor_distance.h"
 #include "tests/testing/test_data.h"
 #include "tests/worker/tiny_run.h"
 #include "worker/adapter_setup.h"
@@ -21,6 +22,7 @@ namespace varalign::worker {
 namespace {
 
 using ::testing::HasSubstr;
+using ::varalign::testing::Distance;
 using ::varalign::testing::StatusIs;
 
 std::filesystem::path Model() {
@@ -42,18 +44,7 @@ v1::RunConfig ConfigWith(const v1::LoraConfig& lora) {
   return config;
 }
 
-class AdapterRunTest : public ::testing::Test {
- protected:
-  void SetUp() override { WriteTinyDataset(directory_ / "data"); }
-  TinyRunResult Run(const TinyRunOptions& options) {
-    return RunTiny(directory_.path(), options);
-  }
-  static double Distance(const at::Tensor& a, const at::Tensor& b) {
-    return (a - b).norm().item<double>() / b.norm().item<double>();
-  }
-
-  testing::TempDirectory directory_;
-};
+class AdapterRunTest : public TinyRunTest {};
 
 TEST_F(AdapterRunTest, LearnsWhileTheModelKeepsItsBits) {
   const TinyRunResult run =

@@ -24,6 +24,7 @@
 #include "tests/model/golden_model.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_directory.h"
+#include "tests/testing/tensor_distance.h"
 #include "worker/model_setup.h"
 #include "worker/trainer.h"
 
@@ -33,6 +34,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::varalign::testing::Distance;
 using ::varalign::testing::StatusIs;
 
 constexpr int64_t kSmallBuckets = 1 << 12;
@@ -189,10 +191,6 @@ std::vector<Result> Train(const Trial& trial) {
       });
   for (size_t i = 0; i < results.size(); ++i) results[i].status = statuses[i];
   return results;
-}
-
-double Distance(const at::Tensor& a, const at::Tensor& b) {
-  return ((a - b).norm() / b.norm()).item<double>();
 }
 
 void ExpectEqualsUnsharded(at::ScalarType dtype, double tolerance) {

@@ -13,7 +13,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/packed_layout.h"
+#include "gtest/gtest.h"
 #include "model/recompute.h"
+#include "tests/testing/temp_directory.h"
 #include "varalign/v1/checkpoint.pb.h"
 #include "varalign/v1/coordinator.pb.h"
 #include "varalign/v1/run_config.pb.h"
@@ -60,6 +62,17 @@ TinyRunResult RunTiny(const std::filesystem::path& directory,
 // roles, from a fixed seed.
 void WriteTinyDataset(const std::filesystem::path& directory,
                       uint64_t num_examples = 40);
+
+// Runs on that data set, in a directory of the test's own.
+class TinyRunTest : public ::testing::Test {
+ protected:
+  void SetUp() override { WriteTinyDataset(directory_ / "data"); }
+  TinyRunResult Run(const TinyRunOptions& options) {
+    return RunTiny(directory_.path(), options);
+  }
+
+  testing::TempDirectory directory_;
+};
 
 }  // namespace varalign::worker
 
