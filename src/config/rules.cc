@@ -72,6 +72,11 @@ void CheckLora(const v1::RunConfig& config, std::vector<Conflict>& conflicts) {
                          "numbers; leave it out"});
   }
   if (lora.rank() > 0) {
+    if (config.train().precision() == v1::TrainConfig::PRECISION_BF16) {
+      conflicts.push_back({{"train.precision", "train.lora.rank"},
+                           "an adapter is trained in fp32 or fp64 only; leave "
+                           "precision out"});
+    }
     if (!config.train().freeze().empty()) {
       conflicts.push_back({{"train.freeze", "train.lora.rank"},
                            "an adapter freezes the whole model; leave it out"});

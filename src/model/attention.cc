@@ -10,6 +10,7 @@
 #include "model/attention_kernel.h"
 #include "model/parallel.h"
 #include "model/row_kernels.h"
+#include "model/wide.h"
 
 namespace varalign::model {
 namespace {
@@ -151,13 +152,14 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv,
                             const LayoutPointer& layout) {
     const int64_t num_tokens = qkv.size(0);
-    at::Tensor rotated = at::empty_like(qkv);
+    const at::Tensor wide = Wide(qkv);
+    at::Tensor rotated = at::empty_like(wide);
     at::Tensor out =
-        at::empty({num_tokens, layout->heads * layout->dim}, qkv.options());
-    at::Tensor lse = at::empty({layout->heads, num_tokens}, qkv.options());
+        at::empty({num_tokens, layout->heads * layout->dim}, wide.options());
+    at::Tensor lse = at::empty({layout->heads, num_tokens}, wide.options());
     ZeroTail(*layout, out);
-    AT_DISPATCH_FLOATING_TYPES(qkv.scalar_type(), "RotaryAttention", [&] {
-      Rotate<scalar_t>(*layout, qkv, 1, rotated);
+    AT_DISPATCH_FLOATING_TYPES(wide.scalar_type(), "RotaryAttention", [&] {
+      Rotate<scalar_t>(*layout, wide, 1, rotated);
       RunForward(Buffers<scalar_t>{*layout, rotated.const_data_ptr<scalar_t>(),
                                    out.data_ptr<scalar_t>(),
                                    lse.data_ptr<scalar_t>(), num_tokens});
@@ -165,7 +167,7 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
     ctx->save_for_backward({rotated, out, lse});
     ctx->saved_data["layout"] =
         at::IValue::make_capsule(c10::make_intrusive<LayoutHolder>(layout));
-    return out;
+    return RoundedLike(qkv, out);
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
@@ -173,7 +175,7 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
     const auto capsule = ctx->saved_data["layout"].toCapsule();
     const LayoutPointer& layout =
         static_cast<const LayoutHolder&>(*capsule).layout;
-    const at::Tensor dout = grads[0].contiguous();
+    const at::Tensor dout = Wide(grads[0].contiguous());
     at::Tensor dqkv = at::empty_like(saved[0]);
     ZeroTail(*layout, dqkv);
     AT_DISPATCH_FLOATING_TYPES(dqkv.scalar_type(), "AttentionGrad", [&] {
@@ -185,7 +187,7 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
                   dqkv.data_ptr<scalar_t>());
       Rotate<scalar_t>(*layout, dqkv, -1, dqkv);
     });
-    return {dqkv, at::Tensor()};
+    return {RoundedLike(grads[0], dqkv), at::Tensor()};
   }
 };
 

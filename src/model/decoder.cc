@@ -1,5 +1,6 @@
 #include "model/decoder.h"
 
+#include <ATen/OpMathType.h>
 #include <ATen/ops/index_select.h>
 
 #include <algorithm>
@@ -50,7 +51,7 @@ std::shared_ptr<const AttentionLayout> MakeLayout(
   // Row 0 serves padding where there is no sequence.
   layout->rotary =
       MakeRotaryTable(config, std::max<int64_t>(packed.NumPositions(), 1),
-                      parameters.flat.scalar_type());
+                      at::toOpMathType(parameters.flat.scalar_type()));
   layout->heads = config.num_heads;
   layout->kv_heads = config.num_kv_heads;
   layout->dim = config.head_dim;

@@ -9,6 +9,7 @@
 
 #include "model/parallel.h"
 #include "model/row_kernels.h"
+#include "model/wide.h"
 
 namespace varalign::model {
 namespace {
@@ -61,25 +62,33 @@ class AddNormFunction : public torch::autograd::Function<AddNormFunction> {
   static variable_list forward(AutogradContext* ctx, const at::Tensor& residual,
                                const std::optional<at::Tensor>& delta,
                                const at::Tensor& weight, double eps) {
-    NormedSum sum{at::empty_like(residual), at::empty_like(residual)};
-    at::Tensor r = at::empty({residual.size(0)}, residual.options());
-    AT_DISPATCH_FLOATING_TYPES(residual.scalar_type(), "AddNorm", [&] {
-      RunNorm<scalar_t>(residual, delta.value_or(at::Tensor()), weight, eps,
-                        sum, r);
+    // A sum is rounded before it is normed, as what is formed again
+    // (model/recompute.h) is made of rounded numbers.
+    const bool is_rounded = residual.scalar_type() == at::kBFloat16;
+    const at::Tensor added = delta.value_or(at::Tensor());
+    const at::Tensor wide =
+        Wide(is_rounded && added.defined() ? residual + added : residual);
+    NormedSum sum{at::empty_like(wide), at::empty_like(wide)};
+    at::Tensor r = at::empty({wide.size(0)}, wide.options());
+    AT_DISPATCH_FLOATING_TYPES(wide.scalar_type(), "AddNorm", [&] {
+      RunNorm<scalar_t>(wide, is_rounded ? at::Tensor() : added, Wide(weight),
+                        eps, sum, r);
     });
-    ctx->save_for_backward({sum.first, r, weight});
+    const at::Tensor x = RoundedLike(residual, sum.first);
+    ctx->save_for_backward({x, r, weight});
     ctx->set_materialize_grads(false);
     ctx->saved_data["has_delta"] = delta.has_value();
-    return {sum.first, sum.second};
+    return {x, RoundedLike(residual, sum.second)};
   }
 
   // The last norm's x has no user: its gradient is undefined.
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const variable_list saved = ctx->get_saved_variables();
-    const at::Tensor& x = saved[0];
-    const at::Tensor dx = grads[0].defined() ? grads[0].contiguous() : grads[0];
+    const at::Tensor x = Wide(saved[0]), weight = Wide(saved[2]);
+    const at::Tensor dx =
+        Wide(grads[0].defined() ? grads[0].contiguous() : grads[0]);
     const at::Tensor dy =
-        grads[1].defined() ? grads[1].contiguous() : at::zeros_like(x);
+        grads[1].defined() ? Wide(grads[1].contiguous()) : at::zeros_like(x);
     at::Tensor d = at::empty_like(x);
     at::Tensor parts = at::zeros(
         {(x.size(0) + kPartRows - 1) / kPartRows, x.size(1)}, x.options());
@@ -88,7 +97,7 @@ class AddNormFunction : public torch::autograd::Function<AddNormFunction> {
                              .dy = dy.const_data_ptr<scalar_t>(),
                              .x = x.const_data_ptr<scalar_t>(),
                              .r = saved[1].const_data_ptr<scalar_t>(),
-                             .weight = saved[2].const_data_ptr<scalar_t>(),
+                             .weight = weight.const_data_ptr<scalar_t>(),
                              .d = d.data_ptr<scalar_t>(),
                              .width = x.size(1)},
                             x.size(0), parts);
@@ -97,9 +106,10 @@ class AddNormFunction : public torch::autograd::Function<AddNormFunction> {
     if (at::Tensor& sum = saved[2].mutable_grad(); sum.defined()) {
       sum.add_(parts.sum(0));
     } else if (saved[2].requires_grad()) {
-      dweight = parts.sum(0);
+      dweight = RoundedLike(saved[2], parts.sum(0));
     }
     const bool has_delta = ctx->saved_data["has_delta"].toBool();
+    d = RoundedLike(saved[0], d);
     return {d, has_delta ? d : at::Tensor(), dweight, at::Tensor()};
   }
 };
@@ -108,21 +118,23 @@ class SwiGluFunction : public torch::autograd::Function<SwiGluFunction> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& gate_up) {
     const int64_t width = gate_up.size(1) / 2;
-    at::Tensor out = at::empty({gate_up.size(0), width}, gate_up.options());
-    AT_DISPATCH_FLOATING_TYPES(gate_up.scalar_type(), "SwiGlu", [&] {
-      const auto* in = gate_up.const_data_ptr<scalar_t>();
+    const at::Tensor wide = Wide(gate_up);
+    at::Tensor out = at::empty({wide.size(0), width}, wide.options());
+    AT_DISPATCH_FLOATING_TYPES(wide.scalar_type(), "SwiGlu", [&] {
+      const auto* in = wide.const_data_ptr<scalar_t>();
       auto* result = out.data_ptr<scalar_t>();
       ParallelFor(out.size(0), kGrainRows, [&](int64_t begin, int64_t end) {
         SwiGluRows(in, width, begin, end, result);
       });
     });
     ctx->save_for_backward({gate_up});
-    return out;
+    return RoundedLike(gate_up, out);
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
-    const at::Tensor gate_up = ctx->get_saved_variables()[0];
-    const at::Tensor dout = grads[0].contiguous();
+    const at::Tensor saved = ctx->get_saved_variables()[0];
+    const at::Tensor gate_up = Wide(saved);
+    const at::Tensor dout = Wide(grads[0].contiguous());
     at::Tensor dgate_up = at::empty_like(gate_up);
     AT_DISPATCH_FLOATING_TYPES(gate_up.scalar_type(), "SwiGluGrad", [&] {
       const auto* in = gate_up.const_data_ptr<scalar_t>();
@@ -132,7 +144,7 @@ class SwiGluFunction : public torch::autograd::Function<SwiGluFunction> {
         SwiGluGradRows(in, dh, dout.size(1), begin, end, result);
       });
     });
-    return {dgate_up};
+    return {RoundedLike(saved, dgate_up)};
   }
 };
 

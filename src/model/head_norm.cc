@@ -8,6 +8,7 @@
 
 #include "model/head_norm_kernel.h"
 #include "model/parallel.h"
+#include "model/wide.h"
 
 namespace varalign::model {
 namespace {
@@ -49,7 +50,8 @@ at::Tensor AddUp(const at::Tensor& parameter, const at::Tensor& gradient) {
     sum.add_(gradient);
     return {};
   }
-  return parameter.requires_grad() ? gradient : at::Tensor();
+  return parameter.requires_grad() ? RoundedLike(parameter, gradient)
+                                   : at::Tensor();
 }
 
 class HeadNormFunction : public torch::autograd::Function<HeadNormFunction> {
@@ -59,15 +61,17 @@ class HeadNormFunction : public torch::autograd::Function<HeadNormFunction> {
                             const at::Tensor& key_norm, int64_t kv_heads,
                             double eps) {
     const HeadCounts heads = Heads(qkv, query_norm, kv_heads);
-    at::Tensor out = at::empty_like(qkv);
+    const at::Tensor in = Wide(qkv);
+    const at::Tensor of_queries = Wide(query_norm), of_keys = Wide(key_norm);
+    at::Tensor out = at::empty_like(in);
     at::Tensor r =
-        at::empty({qkv.size(0), heads.queries + heads.keys}, qkv.options());
-    AT_DISPATCH_FLOATING_TYPES(qkv.scalar_type(), "HeadNorm", [&] {
+        at::empty({in.size(0), heads.queries + heads.keys}, in.options());
+    AT_DISPATCH_FLOATING_TYPES(in.scalar_type(), "HeadNorm", [&] {
       const HeadNormForward<scalar_t> task{
           .heads = heads,
-          .in = qkv.const_data_ptr<scalar_t>(),
-          .query_norm = query_norm.const_data_ptr<scalar_t>(),
-          .key_norm = key_norm.const_data_ptr<scalar_t>(),
+          .in = in.const_data_ptr<scalar_t>(),
+          .query_norm = of_queries.const_data_ptr<scalar_t>(),
+          .key_norm = of_keys.const_data_ptr<scalar_t>(),
           .out = out.data_ptr<scalar_t>(),
           .r = r.data_ptr<scalar_t>(),
           .eps = static_cast<scalar_t>(eps)};
@@ -77,15 +81,16 @@ class HeadNormFunction : public torch::autograd::Function<HeadNormFunction> {
     });
     ctx->save_for_backward({qkv, r, query_norm, key_norm});
     ctx->saved_data["kv_heads"] = kv_heads;
-    return out;
+    return RoundedLike(qkv, out);
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const variable_list saved = ctx->get_saved_variables();
-    const at::Tensor& qkv = saved[0];
+    const at::Tensor qkv = Wide(saved[0]);
+    const at::Tensor of_queries = Wide(saved[2]), of_keys = Wide(saved[3]);
     const HeadCounts heads =
         Heads(qkv, saved[2], ctx->saved_data["kv_heads"].toInt());
-    const at::Tensor dout = grads[0].contiguous();
+    const at::Tensor dout = Wide(grads[0].contiguous());
     at::Tensor dqkv = at::empty_like(qkv);
     at::Tensor parts =
         at::zeros({(qkv.size(0) + kPartRows - 1) / kPartRows, 2, heads.dim},
@@ -95,13 +100,13 @@ class HeadNormFunction : public torch::autograd::Function<HeadNormFunction> {
                          .dout = dout.const_data_ptr<scalar_t>(),
                          .in = qkv.const_data_ptr<scalar_t>(),
                          .r = saved[1].const_data_ptr<scalar_t>(),
-                         .query_norm = saved[2].const_data_ptr<scalar_t>(),
-                         .key_norm = saved[3].const_data_ptr<scalar_t>(),
+                         .query_norm = of_queries.const_data_ptr<scalar_t>(),
+                         .key_norm = of_keys.const_data_ptr<scalar_t>(),
                          .din = dqkv.data_ptr<scalar_t>()},
                         qkv.size(0), parts);
     });
     const at::Tensor dnorms = parts.sum(0);
-    return {dqkv, AddUp(saved[2], dnorms.select(0, 0)),
+    return {RoundedLike(saved[0], dqkv), AddUp(saved[2], dnorms.select(0, 0)),
             AddUp(saved[3], dnorms.select(0, 1)), at::Tensor(), at::Tensor()};
   }
 };

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "model/kept_input.h"
+#include "model/wide.h"
 
 namespace varalign::model {
 namespace {
@@ -23,8 +24,10 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
     if (weight.requires_grad()) kept = KeepInput(ctx, x, recipe);
     ctx->save_for_backward(
         {kept.tensor, weight, bias.value_or(at::Tensor()), kept.weight});
-    return bias.has_value() ? at::addmm(*bias, x, weight.t())
-                            : at::mm(x, weight.t());
+    const at::Tensor wide = Wide(x), matrix = Wide(weight).t();
+    return RoundedLike(x, bias.has_value()
+                              ? at::addmm(Wide(*bias), wide, matrix)
+                              : at::mm(wide, matrix));
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
@@ -32,7 +35,9 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
     const at::Tensor& weight = saved[1];
     const at::Tensor& dy = grads[0];
     at::Tensor dx, dweight;
-    if (ctx->needs_input_grad(0)) dx = at::mm(dy, weight.detach());
+    if (ctx->needs_input_grad(0)) {
+      dx = RoundedLike(dy, at::mm(Wide(dy), Wide(weight.detach())));
+    }
     if (weight.requires_grad()) {
       dweight =
           WeightGradient(weight, dy, FormInput(ctx, {saved[0], saved[3]}));
@@ -46,16 +51,16 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
   static at::Tensor WeightGradient(const at::Tensor& weight,
                                    const at::Tensor& dy, const at::Tensor& x) {
     if (at::Tensor& sum = weight.mutable_grad(); sum.defined()) {
-      sum.addmm_(dy.t(), x);
+      AddProduct(dy.t(), x, sum);
       return {};
     }
-    return at::mm(dy.t(), x);
+    return RoundedLike(weight, at::mm(Wide(dy).t(), Wide(x)));
   }
 
   static at::Tensor BiasGradient(const at::Tensor& bias, const at::Tensor& dy) {
     if (!bias.defined()) return {};
     if (at::Tensor& sum = bias.mutable_grad(); sum.defined()) {
-      sum.add_(dy.sum(0));
+      sum.add_(Wide(dy).sum(0));
       return {};
     }
     return bias.requires_grad() ? dy.sum(0) : at::Tensor();
@@ -74,7 +79,7 @@ class EmbedFunction : public torch::autograd::Function<EmbedFunction> {
     const variable_list saved = ctx->get_saved_variables();
     const at::Tensor& tokens = saved[0];
     if (at::Tensor& sum = saved[1].mutable_grad(); sum.defined()) {
-      sum.index_add_(0, tokens, grads[0]);
+      sum.index_add_(0, tokens, grads[0].to(sum.scalar_type()));
       return {at::Tensor(), at::Tensor()};
     }
     const at::Tensor dweight =

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/OpMathType.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
@@ -144,7 +145,9 @@ void InitializeRandomly(uint64_t seed, Parameters& parameters) {
 }
 
 void EnableGradients(Parameters& parameters) {
-  parameters.gradients = at::zeros_like(parameters.flat);
+  parameters.gradients = at::zeros_like(
+      parameters.flat, parameters.flat.options().dtype(
+                           at::toOpMathType(parameters.flat.scalar_type())));
   if (parameters.base.defined()) {
     EnableAdapterGradients(parameters);
     return;

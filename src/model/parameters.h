@@ -52,7 +52,9 @@ struct Parameters {
   at::Tensor flat;             // [P], padded to a multiple of `kFlatMultiple`
   int64_t num_parameters = 0;  // before the padding
   at::Tensor base;             // undefined: no adapter
-  at::Tensor gradients;  // [P] same dtype; undefined until EnableGradients
+  // [P]; the same dtype, float32 where that is bfloat16. Undefined until
+  // EnableGradients.
+  at::Tensor gradients;
   at::Tensor embedding;  // [V, H]
   std::vector<LayerParameters> layers;
   at::Tensor final_norm;  // [H]
@@ -70,7 +72,7 @@ struct Parameters {
 
 inline constexpr int64_t kFlatMultiple = 256;
 
-// Zero-filled. `dtype` float32 or float64 on the CPU.
+// Zero-filled. `dtype` float32, float64 or bfloat16.
 Parameters MakeParameters(const ModelConfig& config, at::ScalarType dtype);
 
 // The same tensors under their Hugging Face names, one entry a file tensor

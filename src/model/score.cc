@@ -1,6 +1,7 @@
 #include "model/score.h"
 
 #include <ATen/ATen.h>
+#include <ATen/OpMathType.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
@@ -194,7 +195,8 @@ std::vector<float> TargetLogProbs(const Parameters& parameters,
   for (size_t first = 0; first < targets.size(); first += kTileRows) {
     const at::Tensor logits =
         TiledLinear(hidden.narrow(0, static_cast<int64_t>(first), kTileRows),
-                    {.weight = parameters.lm_head});
+                    {.weight = parameters.lm_head})
+            .to(at::toOpMathType(hidden.scalar_type()));
     const auto part = targets.subspan(
         first, std::min<size_t>(kTileRows, targets.size() - first));
     AT_DISPATCH_FLOATING_TYPES(logits.scalar_type(), "TargetLogProbs", [&] {

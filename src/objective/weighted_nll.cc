@@ -1,6 +1,7 @@
 #include "objective/weighted_nll.h"
 
 #include <ATen/ATen.h>
+#include <ATen/OpMathType.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -27,8 +28,10 @@ void CheckInputs(const at::Tensor& hidden, const at::Tensor& lm_head,
   TORCH_CHECK(
       hidden.scalar_type() == lm_head.scalar_type() &&
           (hidden.scalar_type() == at::kFloat ||
-           hidden.scalar_type() == at::kDouble),
-      "weighted NLL: hidden and lm_head must both be float32 or float64: ",
+           hidden.scalar_type() == at::kDouble ||
+           hidden.scalar_type() == at::kBFloat16),
+      "weighted NLL: hidden and lm_head must both be float32, float64 or "
+      "bfloat16: ",
       hidden.scalar_type(), " and ", lm_head.scalar_type());
   TORCH_CHECK(targets.scalar_type() == at::kLong && targets.dim() == 1 &&
                   targets.size(0) == hidden.size(0),
@@ -106,24 +109,32 @@ struct WeightedNllFunction
                                const at::Tensor& targets,
                                const at::Tensor& weights, int64_t chunk_rows,
                                WantedGradients wanted) {
+    // The host computes in float32 where rows are bfloat16.
+    const auto dtype = at::toOpMathType(hidden.scalar_type());
+    const at::Tensor rows = hidden.to(dtype);
     Gradients gradients;
-    if (wanted.hidden) gradients.hidden = at::empty_like(hidden);
+    if (wanted.hidden) gradients.hidden = at::empty_like(rows);
     const at::Tensor& buffer =
         lm_head.is_leaf() ? lm_head.grad() : at::Tensor();
     const bool into_buffer = wanted.lm_head && buffer.defined();
     if (wanted.lm_head) {
-      gradients.lm_head = into_buffer ? buffer : at::zeros_like(lm_head);
+      gradients.lm_head =
+          into_buffer ? buffer
+                      : at::zeros_like(lm_head, lm_head.options().dtype(dtype));
     }
-    const at::Tensor row_weights = weights.detach().to(hidden.options());
-    const at::Tensor nll =
-        AllChunks(hidden, lm_head, targets, row_weights, chunk_rows, gradients);
+    const at::Tensor row_weights = weights.detach().to(rows.options());
+    const at::Tensor nll = AllChunks(rows, lm_head.detach().to(dtype), targets,
+                                     row_weights, chunk_rows, gradients);
     // Summed in float64: R is large and the terms have one sign.
-    const at::Tensor loss = (nll.to(at::kDouble) * weights.to(at::kDouble))
-                                .sum()
-                                .to(hidden.scalar_type());
+    const at::Tensor loss =
+        (nll.to(at::kDouble) * weights.to(at::kDouble)).sum().to(dtype);
     ctx->mark_non_differentiable({nll});
+    const auto rounded = [&](const at::Tensor& gradient) {
+      return gradient.defined() ? gradient.to(hidden.scalar_type()) : gradient;
+    };
     ctx->save_for_backward(
-        {gradients.hidden, into_buffer ? at::Tensor() : gradients.lm_head});
+        {rounded(gradients.hidden),
+         into_buffer ? at::Tensor() : rounded(gradients.lm_head)});
     ctx->saved_data["into_buffer"] = into_buffer;
     return {loss, nll};
   }

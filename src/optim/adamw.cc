@@ -99,6 +99,12 @@ void AdamWStep(const at::Tensor& gradient, double scale, double learning_rate,
   }
 }
 
+void WriteMaster(const AdamWState& state, at::Tensor& flat) {
+  if (flat.scalar_type() == state.master.scalar_type()) return;
+  const c10::NoGradGuard no_grad;
+  flat.narrow(0, state.begin, state.end - state.begin).copy_(state.master);
+}
+
 double ClipFactor(double norm, double max_norm) {
   if (max_norm == 0) return std::isnan(norm) ? norm : 1;
   const double factor = max_norm / norm;

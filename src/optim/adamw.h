@@ -50,6 +50,10 @@ AdamWState MakeAdamWState(
 void AdamWStep(const at::Tensor& gradient, double scale, double learning_rate,
                const AdamWOptions& options, AdamWState& state);
 
+// Rounds the master into its place in `flat` [P]; nothing where the master is
+// that place itself.
+void WriteMaster(const AdamWState& state, at::Tensor& flat);
+
 // min(1, max_norm / norm); 1 where max_norm is 0. NaN where norm is NaN.
 double ClipFactor(double norm, double max_norm);
 

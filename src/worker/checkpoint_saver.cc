@@ -1,5 +1,7 @@
 #include "worker/checkpoint_saver.h"
 
+#include <ATen/OpMathType.h>
+
 #include <algorithm>
 #include <system_error>
 #include <utility>
@@ -64,8 +66,12 @@ uint64_t CheckpointBytes(const model::Parameters& parameters) {
   constexpr double kRoom = 1.1;
   const bool adapts = parameters.base.defined();
   const at::Tensor& model = adapts ? parameters.base : parameters.flat;
+  // The optimizer's files have full precision.
+  const size_t element =
+      c10::elementSize(at::toOpMathType(parameters.flat.scalar_type()));
   const size_t bytes =
-      model.nbytes() + (adapts ? 4 : 3) * parameters.flat.nbytes();
+      model.nbytes() +
+      (adapts ? 4 : 3) * element * static_cast<size_t>(parameters.flat.numel());
   return static_cast<uint64_t>(kRoom * static_cast<double>(bytes));
 }
 

@@ -1,5 +1,6 @@
 #include "worker/flat_shards.h"
 
+#include <ATen/OpMathType.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
@@ -25,7 +26,8 @@ std::vector<Bucket> BucketsOf(const model::Parameters& parameters,
                       .end = block.end,
                       .apart = block.is_table});
   }
-  const auto element = static_cast<int64_t>(parameters.flat.element_size());
+  const auto element = static_cast<int64_t>(
+      c10::elementSize(at::toOpMathType(parameters.flat.scalar_type())));
   // One rank has nobody to send buckets to.
   const int64_t min_elements = world_size == 1 ? parameters.flat.numel()
                                                : options.bucket_bytes / element;
@@ -63,7 +65,8 @@ FlatShards::FlatShards(const model::Parameters& parameters,
   for (const Bucket& bucket : buckets_) {
     reduced_.push_back(
         at::empty({PaddedSize(bucket, world_size_) / world_size_},
-                  parameters_.options()));
+                  parameters_.options().dtype(
+                      at::toOpMathType(parameters_.scalar_type()))));
   }
   thread_.emplace(group);
 }

@@ -17,8 +17,14 @@ v1::RankIdentity IdentityOf(const RankFlags& flags) {
 }
 
 at::ScalarType DtypeOf(const v1::TrainConfig& train) {
-  return train.precision() == v1::TrainConfig::PRECISION_FP64 ? at::kDouble
-                                                              : at::kFloat;
+  switch (train.precision()) {
+    case v1::TrainConfig::PRECISION_FP64:
+      return at::kDouble;
+    case v1::TrainConfig::PRECISION_BF16:
+      return at::kBFloat16;
+    default:
+      return at::kFloat;
+  }
 }
 
 base::PromptSharing PromptSharingOf(const v1::TrainConfig& train) {

@@ -117,9 +117,11 @@ absl::Status SumOverRanks(FlatShards& shards, StepSums& sums) {
 absl::Status Update(const std::vector<at::Tensor>& slices, double scale,
                     double learning_rate, FlatShards& shards,
                     TrainState& state) {
+  at::Tensor flat = state.parameters.flat.detach();
   for (size_t bucket = 0; bucket < slices.size(); ++bucket) {
     optim::AdamWStep(slices[bucket], scale, learning_rate, state.adamw_options,
                      state.adamw[bucket]);
+    optim::WriteMaster(state.adamw[bucket], flat);
     RETURN_IF_ERROR(shards.SendSlice(bucket));
   }
   return absl::OkStatus();

@@ -159,7 +159,7 @@ absl::Status TrainingLoop::Step() {
   ASSIGN_OR_RETURN(const PreparedStep prepared, source_.Take(done_.step()));
   const LocalBatch batch = MakeLocalBatch(options_.context, prepared,
                                           options_.train.micro_batch_tokens(),
-                                          state_.parameters.flat.scalar_type());
+                                          state_.adamw.front().m.scalar_type());
   ASSIGN_OR_RETURN(const StepOutcome outcome,
                    TrainStep(batch, learning_rate, shards_, state_));
 

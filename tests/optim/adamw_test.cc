@@ -146,6 +146,24 @@ TEST(AdamWTest, StateIsTheSliceAndItsDecayedRanges) {
             at::kFloat);
 }
 
+// 1 - 1e-4 is 1 in bfloat16: without a master nothing would ever change.
+TEST(AdamWTest, UpdatesBelowTheSpacingOfBfloat16AddUp) {
+  at::Tensor flat = at::ones({4}, at::kBFloat16);
+  AdamWState state = MakeAdamWState(flat, 1, 3, {});
+  for (int update = 1; update <= 100; ++update) {
+    AdamWStep(at::ones({2}), 1, 1e-4, {}, state);
+    WriteMaster(state, flat);
+    if (update == 1) {
+      EXPECT_EQ(flat[1].item<float>(), 1);
+    }
+  }
+  EXPECT_NEAR(state.master[0].item<float>(), 0.99, 1e-4);
+  EXPECT_NEAR(flat[1].item<float>(), 0.99, 4e-3);
+  EXPECT_LT(flat[2].item<float>(), 1);
+  EXPECT_EQ(flat[0].item<float>(), 1);  // another rank's
+  EXPECT_EQ(flat[3].item<float>(), 1);
+}
+
 TEST(AdamWTest, EmptyShardIsFine) {
   AdamWState state = MakeAdamWState(at::ones({3}), 3, 3, {{0, 3}});
   AdamWStep(at::empty({0}), 1, 0.1, kOptions, state);

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/exit_code.h"
@@ -10,6 +11,7 @@
 #include "gtest/gtest.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_directory.h"
+#include "tests/testing/tensor_distance.h"
 #include "tests/worker/tiny_run.h"
 
 namespace varalign::worker {
@@ -17,21 +19,12 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::varalign::testing::Distance;
 using ::varalign::testing::StatusIs;
 
-class TrainingLoopTest : public ::testing::Test {
+class TrainingLoopTest : public TinyRunTest {
  protected:
-  void SetUp() override { WriteTinyDataset(directory_ / "data"); }
-
-  TinyRunResult Run(const TinyRunOptions& options) {
-    return RunTiny(directory_.path(), options);
-  }
-  static double Distance(const at::Tensor& a, const at::Tensor& b) {
-    return (a - b).norm().item<double>() / b.norm().item<double>();
-  }
   void ExpectSplitsAgree(at::ScalarType dtype, double tolerance);
-
-  testing::TempDirectory directory_;
 };
 
 // One worker with 4 micro-batches or more, 2 workers, 4 workers, prompts shared
@@ -70,6 +63,20 @@ TEST_F(TrainingLoopTest, SplitsAgreeInFloat32) {
   ExpectSplitsAgree(at::kFloat, 1e-5);
 }
 
+TEST_F(TrainingLoopTest, WorkersAndBfloat16StayNearFloat32) {
+  const TinyRunResult exact = Run({.learning_rate = 1e-3});
+  for (const int world : {1, 2}) {
+    const TinyRunResult rounded = Run(
+        {.world_size = world, .dtype = at::kBFloat16, .learning_rate = 1e-3});
+    ASSERT_OK(rounded.status);
+    ASSERT_EQ(rounded.steps.size(), exact.steps.size());
+    for (size_t i = 0; i < exact.steps.size(); ++i) {
+      EXPECT_NEAR(rounded.steps[i].loss(), exact.steps[i].loss(),
+                  0.01 * exact.steps[i].loss());
+    }
+  }
+}
+
 TEST_F(TrainingLoopTest, LossFallsOnRepeatedData) {
   const TinyRunResult run = Run({.global_batch = 40, .learning_rate = 3e-2});
   ASSERT_OK(run.status);
@@ -85,17 +92,23 @@ TEST_F(TrainingLoopTest, SameRunHasTheSameBits) {
 }
 
 TEST_F(TrainingLoopTest, RecomputedActivationsLeaveTheBits) {
-  const TinyRunResult kept = Run({.micro_batch_tokens = 40});
-  ASSERT_OK(kept.status);
-  const TinyRunResult again =
-      Run({.micro_batch_tokens = 40, .recompute = model::Recompute::kLayer});
-  ASSERT_OK(again.status);
-  EXPECT_TRUE(at::equal(kept.parameters, again.parameters));
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    TinyRunOptions options{.micro_batch_tokens = 40, .dtype = dtype};
+    const TinyRunResult kept = Run(options);
+    ASSERT_OK(kept.status);
+    options.recompute = model::Recompute::kLayer;
+    const TinyRunResult again = Run(options);
+    ASSERT_OK(again.status);
+    EXPECT_TRUE(at::equal(kept.parameters, again.parameters)) << dtype;
+  }
 }
 
 TEST_F(TrainingLoopTest, ResumedRunEqualsUninterruptedBitByBit) {
-  for (const int world : {1, 3}) {
-    TinyRunOptions options{.world_size = world, .micro_batch_tokens = 40};
+  for (const auto& [world, dtype] :
+       {std::pair(1, at::kFloat), std::pair(3, at::kFloat),
+        std::pair(2, at::kBFloat16)}) {
+    TinyRunOptions options{
+        .world_size = world, .micro_batch_tokens = 40, .dtype = dtype};
     const TinyRunResult whole = Run(options);
     std::filesystem::remove_all(directory_ / "checkpoints");
     options.stop_at = 5;
