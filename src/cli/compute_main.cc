@@ -11,6 +11,8 @@
 #include "cli/generate_verb.h"
 #include "cli/outcome.h"
 #include "cli/parse_error.h"
+#include "cli/plan_local.h"
+#include "cli/plan_verb.h"
 #include "cli/score_local.h"
 #include "cli/score_verb.h"
 #include "cli/verb.h"
@@ -31,6 +33,7 @@ int Run(int argc, char** argv) {
       base::ScreenOfStandardError(std::getenv("TERM"), std::getenv("NO_COLOR"));
   AddScoreVerb(app, action, screen, LoadLocalScorer);
   AddGenerateVerb(app, action, GenerateLocally);
+  AddPlanVerb(app, action, PlanLocally);
   AddWorldVerb(app, action, screen);
   if (const auto ended =
           ParseCommandLine(app, {argv, static_cast<size_t>(argc)})) {

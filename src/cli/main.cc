@@ -15,6 +15,7 @@
 #include "cli/generate_verb.h"
 #include "cli/outcome.h"
 #include "cli/parse_error.h"
+#include "cli/plan_verb.h"
 #include "cli/program_verbs.h"
 #include "cli/run_verbs.h"
 #include "cli/score_verb.h"
@@ -44,6 +45,7 @@ void AddVerbs(CLI::App& app, Action& action) {
   AddScoreVerb(app, action, screen);
   AddWeightsVerb(app, action);
   AddGenerateVerb(app, action);
+  AddPlanVerb(app, action);
   AddSubmitVerb(app, action);
   AddWatchVerb(app, action, screen);
   AddListVerb(app, action);

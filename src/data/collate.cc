@@ -110,28 +110,4 @@ PackedRows PackRows(std::span<const TokenRow> rows) {
   return PackBlocks(blocks);
 }
 
-std::vector<size_t> CutMicroBatches(std::span<const uint64_t> piece_tokens,
-                                    uint64_t budget_tokens) {
-  std::vector<size_t> begins;
-  uint64_t used = 0;
-  for (size_t piece = 0; piece < piece_tokens.size(); ++piece) {
-    if (piece == 0 || used + piece_tokens[piece] > budget_tokens) {
-      begins.push_back(piece);
-      used = 0;
-    }
-    used += piece_tokens[piece];
-  }
-  return begins;
-}
-
-std::vector<size_t> CutBlock(const TokenBlock& block, uint64_t budget_tokens) {
-  std::vector<uint64_t> tokens;
-  for (const Ids response : block.responses) {
-    tokens.push_back(response.size() - 1);
-  }
-  const uint64_t prompt = block.prompt.size();
-  return CutMicroBatches(tokens,
-                         budget_tokens > prompt ? budget_tokens - prompt : 0);
-}
-
 }  // namespace varalign::data

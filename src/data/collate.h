@@ -46,17 +46,6 @@ PackedRows PackBlocks(std::span<const TokenBlock> blocks);
 // Every row a block of its own.
 PackedRows PackRows(std::span<const TokenRow> rows);
 
-// Cuts pieces into micro-batches of at most `budget_tokens` each, in order; a
-// piece above the budget is alone. Returns the index of the first piece of
-// each.
-std::vector<size_t> CutMicroBatches(std::span<const uint64_t> piece_tokens,
-                                    uint64_t budget_tokens);
-
-// Cuts the responses of a block, in order, into blocks of at most
-// `budget_tokens` computed tokens each, of one response at least. Returns the
-// index of the first response of each.
-std::vector<size_t> CutBlock(const TokenBlock& block, uint64_t budget_tokens);
-
 }  // namespace varalign::data
 
 #endif  // VARALIGN_DATA_COLLATE_H_

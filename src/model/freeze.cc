@@ -1,7 +1,5 @@
 #include "model/freeze.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
@@ -13,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/name_list.h"
 #include "base/status_macros.h"
+#include "model/freeze_patterns.h"
 
 namespace varalign::model {
 namespace {
@@ -25,10 +24,6 @@ struct Part {
   std::vector<std::string> matched;
 };
 using Parts = std::map<Range, Part>;
-
-bool Matches(const std::string& pattern, const std::string& name) {
-  return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
-}
 
 // The tensors of the flat buffer, with the names of their rows.
 Parts PartsOf(const Parameters& parameters) {
@@ -57,7 +52,7 @@ absl::Status Match(const std::string& pattern, Parts& parts) {
   bool matches = false;
   for (auto& [range, part] : parts) {
     for (const std::string& name : part.names) {
-      if (!Matches(pattern, name)) continue;
+      if (!MatchesPattern(pattern, name)) continue;
       matches = true;
       if (std::ranges::count(part.matched, name) == 0) {
         part.matched.push_back(name);

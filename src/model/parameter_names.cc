@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace varalign::model {
@@ -65,6 +66,18 @@ void AppendLayer(const ModelConfig& config, const std::string& prefix,
 }  // namespace
 
 std::span<const LayerName> LayerNames() { return kLayerNames; }
+
+bool HasTensor(const ModelConfig& config, absl::string_view layer_name) {
+  if (absl::EndsWith(layer_name, ".bias")) {
+    return absl::StrContains(layer_name, "o_proj") ? config.output_bias
+                                                   : config.qkv_bias;
+  }
+  if (absl::StrContains(layer_name, "q_norm") ||
+      absl::StrContains(layer_name, "k_norm")) {
+    return config.qk_norm;
+  }
+  return true;
+}
 
 std::string LayerPrefix(size_t layer) {
   return absl::StrCat("model.layers.", layer, ".");

@@ -36,6 +36,9 @@ struct LayerName {
 // In the order of the flat buffer.
 std::span<const LayerName> LayerNames();
 
+// Do layers of this configuration have the tensor?
+bool HasTensor(const ModelConfig& config, absl::string_view layer_name);
+
 // "model.layers.N.".
 std::string LayerPrefix(size_t layer);
 

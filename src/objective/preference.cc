@@ -45,11 +45,6 @@ PreferenceOptions PreferenceOptions::Of(const v1::Objective& rule) {
           .sft_mix = rule.sft_mix()};
 }
 
-bool HasPair(std::span<const Role> roles) {
-  return std::find(roles.begin(), roles.end(), Role::kChosen) != roles.end() &&
-         std::find(roles.begin(), roles.end(), Role::kRejected) != roles.end();
-}
-
 void PreferenceSums::AddPair(const PreferenceRow& chosen,
                              const PreferenceRow& rejected, double beta) {
   const double chosen_reward = ImplicitReward(chosen, beta);

@@ -44,9 +44,6 @@ struct PreferenceRow {
   base::Role role = base::Role::kUnknown;
 };
 
-// Does kind dpo learn from these responses of a prompt: is there a pair?
-bool HasPair(std::span<const base::Role> roles);
-
 // Over the pairs of a step; the sums add up over examples and ranks.
 class PreferenceSums {
  public:

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/packed_layout.h"
+#include "data/micro_batches.h"
 #include "objective/loss_scale.h"
 
 namespace varalign::worker {
@@ -61,13 +62,22 @@ std::vector<LocalBlock> BlocksOf(const StepContext& context,
   return blocks;
 }
 
+data::BlockLengths LengthsOf(const data::TokenBlock& block) {
+  data::BlockLengths lengths{.prompt = block.prompt.size(), .responses = {}};
+  for (const auto& response : block.responses) {
+    lengths.responses.push_back(response.size());
+  }
+  return lengths;
+}
+
 // Blocks above the budget by their responses, the prompt with each part.
 std::vector<LocalBlock> FitBudget(std::span<const LocalBlock> blocks,
                                   uint64_t budget_tokens) {
   std::vector<LocalBlock> parts;
   for (const LocalBlock& block : blocks) {
     const auto& responses = block.tokens.responses;
-    std::vector<size_t> begins = data::CutBlock(block.tokens, budget_tokens);
+    std::vector<size_t> begins =
+        data::CutBlock(LengthsOf(block.tokens), budget_tokens);
     begins.push_back(responses.size());
     for (size_t p = 0; p + 1 < begins.size(); ++p) {
       const auto from = static_cast<ptrdiff_t>(begins[p]);

@@ -12,7 +12,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "base/exit_code.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
@@ -20,6 +19,7 @@
 #include "checkpoint/model_directory.h"
 #include "checkpoint/weight_dtype.h"
 #include "model/freeze.h"
+#include "model/freeze_patterns.h"
 #include "model/model_config.h"
 
 namespace varalign::worker {
@@ -100,12 +100,8 @@ absl::Status RestoreParameters(const std::filesystem::path& checkpoint,
 
 absl::Status FreezeAsTold(const v1::TrainConfig& train,
                           model::Parameters& parameters) {
-  std::vector<std::string> patterns;
-  for (const absl::string_view pattern :
-       absl::StrSplit(train.freeze(), ',', absl::SkipWhitespace())) {
-    patterns.emplace_back(absl::StripAsciiWhitespace(pattern));
-  }
-  const absl::Status status = model::Freeze(patterns, parameters);
+  const absl::Status status =
+      model::Freeze(model::SplitPatterns(train.freeze()), parameters);
   if (status.ok()) return status;
   return base::WithExitCode(
       absl::Status(status.code(),

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/exit_code.h"
 #include "base/status_macros.h"
+#include "data/micro_batches.h"
 #include "objective/log_weights.h"
 #include "objective/score_kinds.h"
 #include "worker/step_batch.h"

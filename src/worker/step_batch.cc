@@ -3,30 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "objective/preference.h"
-
 namespace varalign::worker {
 namespace {
-
-// Attention's share of a row's cost grows with its length; at this many tokens
-// it doubles the cost. Only the balance between ranks depends on it.
-constexpr double kTokensOfEqualCost = 8192;
-
-double Work(const data::ExampleView& example, const v1::Objective& rule,
-            base::PromptSharing prompt_sharing) {
-  double tokens = 0, pairs = 0;
-  double shared = 0;  // tokens of a row that another row has computed
-  for (size_t k = 0; k < example.rows.size(); ++k) {
-    if (!IsTrained(example, k, rule)) continue;
-    const auto length =
-        static_cast<double>(ComputedTokens(example, example.rows[k]));
-    tokens += length - shared;
-    pairs += length * length - shared * shared;
-    if (prompt_sharing == base::PromptSharing::kOff) continue;
-    shared = static_cast<double>(example.prompt.size());
-  }
-  return tokens + pairs / kTokensOfEqualCost;
-}
 
 void AddBlock(const data::Dataset& dataset,
               const std::vector<uint64_t>& examples, const v1::Objective& rule,
@@ -39,13 +17,13 @@ void AddBlock(const data::Dataset& dataset,
     for (uint32_t k = 0; k < example.rows.size(); ++k) {
       batch.rows.push_back({.example = number,
                             .response = k,
-                            .trained = IsTrained(example, k, rule)});
+                            .trained = data::IsTrained(example, k, rule)});
       if (!batch.rows.back().trained) continue;
       ++batch.planned.trained_rows;
       batch.planned.trained_tokens += example.rows[k].response.size();
     }
     num_responses.push_back(static_cast<uint32_t>(example.rows.size()));
-    batch.planned.paired_examples += HasPair(example);
+    batch.planned.paired_examples += data::HasPair(example);
     batch.examples.push_back(std::move(example));
   }
   for (std::vector<uint32_t>& set : objective::ZSets(num_responses, rule)) {
@@ -59,26 +37,6 @@ void AddBlock(const data::Dataset& dataset,
 
 }  // namespace
 
-bool HasPair(const data::ExampleView& example) {
-  std::vector<base::Role> roles;
-  for (const data::RowView& row : example.rows) roles.push_back(row.role);
-  return objective::HasPair(roles);
-}
-
-bool IsTrained(const data::ExampleView& example, size_t response,
-               const v1::Objective& rule) {
-  if (rule.kind() == v1::Objective::KIND_DPO) {
-    return example.rows[response].role != base::Role::kUnknown &&
-           HasPair(example);
-  }
-  if (rule.train_on() != v1::Objective::TRAIN_ON_CHOSEN) return true;
-  if (example.rows[response].role == base::Role::kChosen) return true;
-  return std::all_of(example.rows.begin(), example.rows.end(),
-                     [](const data::RowView& row) {
-                       return row.role == base::Role::kUnknown;
-                     });
-}
-
 StepBatch MakeStepBatch(const data::Dataset& dataset, data::StepPlan plan,
                         const v1::Objective& rule, uint32_t world_size,
                         base::PromptSharing prompt_sharing) {
@@ -91,7 +49,8 @@ StepBatch MakeStepBatch(const data::Dataset& dataset, data::StepPlan plan,
 
   std::vector<double> work;
   for (const data::ExampleView& example : batch.examples) {
-    work.push_back(Work(example, rule, prompt_sharing));
+    work.push_back(data::CostOf(
+        data::WorkOf(data::TrainedLengths(example, rule), prompt_sharing)));
   }
   const auto dealt = data::DealToRanks(work, world_size);
   batch.rank_of_example.resize(batch.examples.size());

@@ -10,6 +10,7 @@
 
 #include "base/packed_layout.h"
 #include "data/dataset.h"
+#include "data/micro_batches.h"
 #include "data/plan.h"
 #include "objective/log_weights.h"
 #include "objective/loss_scale.h"
@@ -50,15 +51,6 @@ struct StepBatch {
 StepBatch MakeStepBatch(const data::Dataset& dataset, data::StepPlan plan,
                         const v1::Objective& rule, uint32_t world_size,
                         base::PromptSharing prompt_sharing);
-
-// Is this row trained? Under kind dpo, rows with a role of an example with a
-// pair. Under train_on: chosen, rows with that role; all rows of
-// an example without roles.
-bool IsTrained(const data::ExampleView& example, size_t response,
-               const v1::Objective& rule);
-
-// Has the example a chosen and a rejected response?
-bool HasPair(const data::ExampleView& example);
 
 // Tokens that a row with its prompt costs: the last one predicts nothing.
 inline uint64_t ComputedTokens(const data::ExampleView& example,

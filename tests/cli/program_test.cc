@@ -57,6 +57,8 @@ TEST(NeedsComputeTest, OnlyVerbsThatComputeHere) {
   EXPECT_FALSE(Needs({"varalign", "score", "--server=h:1"}));
   EXPECT_TRUE(Needs({"varalign", "generate", "--prompt", "x"}));
   EXPECT_FALSE(Needs({"varalign", "generate", "--help"}));
+  EXPECT_TRUE(Needs({"varalign", "plan", "x"}));
+  EXPECT_FALSE(Needs({"varalign", "plan", "-h"}));
   EXPECT_FALSE(Needs({"varalign", "train", "x"}));
   EXPECT_FALSE(Needs({"varalign"}));
 }

@@ -7,7 +7,6 @@ namespace varalign::data {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 
 std::vector<int64_t> Values(const at::Tensor& tensor) {
   const int64_t* begin = tensor.data_ptr<int64_t>();
@@ -90,27 +89,6 @@ TEST(PackBlocksTest, PromptIsComputedOnce) {
   const Ids prompt(7, 1), one(1, 2), many(5, 3);
   EXPECT_EQ(ComputedTokens({prompt, {many}}), 11u);
   EXPECT_EQ(ComputedTokens({prompt, {many, one, many}}), 15u);
-}
-
-TEST(CutBlockTest, EveryPartHoldsThePromptAndFitsTheBudget) {
-  const Ids prompt(10, 1), r4(4, 2), r6(6, 2), r1(1, 2);
-  const TokenBlock block{prompt, {r4, r4, r6, r1, r4}};
-  EXPECT_THAT(CutBlock(block, 100), ElementsAre(0));
-  EXPECT_THAT(CutBlock(block, 16), ElementsAre(0, 2, 4));
-  // Nothing fits: one response each.
-  EXPECT_THAT(CutBlock(block, 4), ElementsAre(0, 1, 2, 3, 4));
-}
-
-TEST(CutMicroBatchesTest, FillsTheBudgetInOrder) {
-  const std::vector<uint64_t> tokens = {4, 4, 2, 5, 5, 1};
-  EXPECT_THAT(CutMicroBatches(tokens, 10), ElementsAre(0, 3, 5));
-  EXPECT_THAT(CutMicroBatches(tokens, 1000), ElementsAre(0));
-  EXPECT_THAT(CutMicroBatches({}, 10), IsEmpty());
-}
-
-TEST(CutMicroBatchesTest, RowAboveTheBudgetIsAlone) {
-  const std::vector<uint64_t> tokens = {3, 99, 3, 3};
-  EXPECT_THAT(CutMicroBatches(tokens, 10), ElementsAre(0, 1, 2));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "base/packed_layout.h"
 #include "model/forward.h"
+#include "model/freeze_patterns.h"
 #include "tests/model/golden_model.h"
 #include "tests/testing/status_matchers.h"
 
@@ -132,6 +133,20 @@ TEST_P(FreezeNamesTest, RefusesPatternsThatCannotBeMeant) {
                                       HasSubstr("nothing")));
   EXPECT_TRUE(parameters_.frozen.empty());
   EXPECT_OK(Frozen({}));
+}
+
+TEST_P(FreezeNamesTest, BlocksAreFrozenWholeFromTheEmbeddingOn) {
+  const auto blocks = [&](const std::string& list) {
+    return FrozenBlocks(parameters_.config, SplitPatterns(list));
+  };
+  EXPECT_EQ(blocks(""), 0);
+  EXPECT_EQ(blocks("model.layers.0.*"), 0);
+  EXPECT_EQ(blocks("model.embed_tokens.*"), 1);
+  EXPECT_EQ(blocks("model.embed_tokens.*, model.layers.0.*"), 2);
+  EXPECT_EQ(blocks("model.embed_tokens.*, model.layers.0.mlp.*"), 1);
+  EXPECT_EQ(blocks("model.embed_tokens.*, *_proj.*, *layernorm*"), 1);
+  EXPECT_EQ(blocks("model.embed_tokens.*, *_proj.*, *layernorm*, *_norm.*"),
+            parameters_.config.num_layers + 1);
 }
 
 }  // namespace
