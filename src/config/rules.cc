@@ -94,6 +94,30 @@ void CheckLora(const v1::RunConfig& config, std::vector<Conflict>& conflicts) {
   }
 }
 
+// Keys whose part of the program is still to come: refused, never ignored.
+void CheckAbsent(const v1::RunConfig& config,
+                 std::vector<Conflict>& conflicts) {
+  const v1::Objective& objective = config.objective();
+  const v1::RewardConfig& reward = config.reward();
+  const auto absent = [&](const char* path, bool set) {
+    if (set) conflicts.push_back({{path}, "not supported yet; leave it out"});
+  };
+  absent("objective.kind", objective.kind() > v1::Objective::KIND_DPO);
+  absent("objective.reward_center",
+         objective.reward_center() == v1::Objective::REWARD_CENTER_BATCH);
+  absent("objective.estimator",
+         objective.estimator() == v1::Objective::ESTIMATOR_LEAVE_ONE_OUT);
+  absent("objective.reward_scale",
+         objective.reward_scale() == v1::Objective::REWARD_SCALE_STD);
+  absent("objective.target_kl", objective.target_kl() != 0);
+  absent("reward.column.name", !reward.column().name().empty());
+  absent("reward.pattern.regex", !reward.pattern().regex().empty());
+  absent("reward.length.weight", reward.length().weight() != 0);
+  absent("reward.exact_match.column", !reward.exact_match().column().empty());
+  absent("eval.keep_best", config.eval().keep_best());
+  absent("eval.patience", config.eval().patience() != 0);
+}
+
 // A default that its own rules refuse is a mistake in run_config.proto, which
 // any test that loads a configuration shows.
 void SetDefault(const std::string& value, const FieldDescriptor& field,
@@ -148,6 +172,7 @@ std::vector<Conflict> FindConflicts(const v1::RunConfig& config) {
   CheckEval(config, conflicts);
   CheckMoments(config, conflicts);
   CheckLora(config, conflicts);
+  CheckAbsent(config, conflicts);
   return conflicts;
 }
 
