@@ -6,13 +6,32 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <vector>
 
 namespace varalign::objective {
+
+inline constexpr int64_t kLossChunkRows = 1024;
 
 struct WeightedNll {
   at::Tensor
       loss;        // [] same dtype as hidden: sum_t w_t * nll_t; differentiable
   at::Tensor nll;  // [R] same dtype as hidden: -log p(target), detached
+};
+
+// Decides the weights of loss rows from their nll, and what the loss is: a loss
+// that is no weighted sum has the gradient of one, whose weights are the loss's
+// derivatives by the rows' nll.
+class RowWeigher {
+ public:
+  virtual ~RowWeigher() = default;
+
+  // Ascending; the last is R. The rows of a piece are weighed together.
+  virtual std::vector<int64_t> PieceEnds() const = 0;
+
+  // Of the piece's rows [begin, begin + r): reads nll [r] and fills weights
+  // [r], of the same dtype. Returns their part of the loss.
+  virtual double Weigh(int64_t begin, const at::Tensor& nll,
+                       at::Tensor& weights) = 0;
 };
 
 // hidden [R, H], lm_head [V, H], targets [R] int64, weights [R] (constants, no
@@ -44,7 +63,14 @@ struct WeightedNll {
 WeightedNll WeightedNllLoss(const at::Tensor& hidden, const at::Tensor& lm_head,
                             const at::Tensor& targets,
                             const at::Tensor& weights,
-                            int64_t chunk_rows = 1024);
+                            int64_t chunk_rows = kLossChunkRows);
+
+// The same under weights that depend on the rows' nll. Each piece is weighed
+// once, in order, within this call. The logits of a piece above `chunk_rows`
+// are computed twice: before it is weighed, and after.
+WeightedNll WeightedNllLoss(const at::Tensor& hidden, const at::Tensor& lm_head,
+                            const at::Tensor& targets, RowWeigher& weigher,
+                            int64_t chunk_rows = kLossChunkRows);
 
 }  // namespace varalign::objective
 

@@ -4,6 +4,9 @@
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
+#include <utility>
+#include <vector>
+
 #include "tests/testing/watching_allocator.h"
 
 namespace varalign::objective {
@@ -63,6 +66,64 @@ TEST(WeightedNllTest, EqualsCrossEntropyInLossAndGradients) {
       EXPECT_EQ(result.nll.scalar_type(), dtype);
       EXPECT_FALSE(result.nll.requires_grad());
     }
+  }
+}
+
+// loss = sum over pieces of (sum of the piece's nll)^2: each row's weight is
+// twice the piece's sum.
+class SquaredSums final : public RowWeigher {
+ public:
+  explicit SquaredSums(std::vector<int64_t> ends) : ends_(std::move(ends)) {}
+
+  std::vector<int64_t> PieceEnds() const override { return ends_; }
+
+  double Weigh(int64_t begin, const at::Tensor& nll,
+               at::Tensor& weights) override {
+    EXPECT_EQ(begin, next_);
+    next_ += nll.size(0);
+    const double sum = nll.sum().item<double>();
+    weights.fill_(2 * sum);
+    return sum * sum;
+  }
+
+ private:
+  const std::vector<int64_t> ends_;
+  int64_t next_ = 0;
+};
+
+// A piece within a chunk, one that fills two, and one of a single row.
+TEST(WeightedNllTest, WeigherSeesWholePiecesWhateverTheChunks) {
+  const std::vector<int64_t> ends = {4, 14, 15, 17};
+  for (const int64_t chunk_rows : {1, 5, 6, 1024}) {
+    const Case ours = MakeCase(17, 6, 31, at::kDouble);
+    const Case theirs = MakeCase(17, 6, 31, at::kDouble);
+    SquaredSums weigher(ends);
+    const WeightedNll result = WeightedNllLoss(
+        ours.hidden, ours.lm_head, ours.targets, weigher, chunk_rows);
+    const at::Tensor nll = at::cross_entropy_loss(
+        at::matmul(theirs.hidden, theirs.lm_head.t()), theirs.targets,
+        /*weight=*/{}, at::Reduction::None);
+    at::Tensor expected = at::zeros({}, at::kDouble);
+    int64_t begin = 0;
+    for (const int64_t end : ends) {
+      expected = expected + nll.narrow(0, begin, end - begin).sum().square();
+      begin = end;
+    }
+    result.loss.backward();
+    expected.backward();
+    EXPECT_LT(RelativeError(result.loss, expected), 1e-13);
+    EXPECT_LT(RelativeError(ours.hidden.grad(), theirs.hidden.grad()), 1e-12);
+    EXPECT_LT(RelativeError(ours.lm_head.grad(), theirs.lm_head.grad()), 1e-12);
+  }
+}
+
+TEST(WeightedNllTest, PiecesMustEndAtTheLastRow) {
+  const Case c = MakeCase(5, 3, 7, at::kDouble);
+  for (const std::vector<int64_t>& ends :
+       {std::vector<int64_t>{3}, {3, 6}, {3, 3, 5}}) {
+    SquaredSums weigher(ends);
+    EXPECT_THROW(WeightedNllLoss(c.hidden, c.lm_head, c.targets, weigher),
+                 c10::Error);
   }
 }
 
