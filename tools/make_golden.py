@@ -222,26 +222,36 @@ def write_lora(out):
             os.chmod(os.path.join(directory, file), 0o644)
 
 
-def preference_loss(model, rows, reference, beta, smoothing, mix):
-    """TRL's sigmoid loss, its labels smoothed (conservative DPO), and mix * nll/n of the chosen; rows alternate, chosen first."""
+def preference_loss(model, rows, reference, beta, label_smoothing, sft_mix):
+    """TRL's sigmoid loss, its labels smoothed (conservative DPO), and sft_mix * nll/n of the chosen; rows alternate, chosen first."""
     pairs = [(i, i + 1) for i in range(0, len(rows), 2)]
     log_probs = [row_log_probs(model, row).sum() for row in rows]
     losses = []
     for chosen, rejected in pairs:
         logits = (log_probs[chosen] - log_probs[rejected]) - (reference[chosen] - reference[rejected])
         sigmoid = torch.nn.functional.logsigmoid
-        losses.append(-sigmoid(beta * logits) * (1 - smoothing) - sigmoid(-beta * logits) * smoothing
-                      - mix * log_probs[chosen] / len(rows[chosen]["response"]))
+        losses.append(-sigmoid(beta * logits) * (1 - label_smoothing) - sigmoid(-beta * logits) * label_smoothing
+                      - sft_mix * log_probs[chosen] / len(rows[chosen]["response"]))
     return torch.stack(losses).mean()
 
 
-def write_dpo(out):
-    """dpo.json: updates of llama-untied by the preference loss, its gradient by autograd."""
+def advantage_loss(model, rows, reference, advantages, clip):
+    """A-LoL, sequence: the mean over rows of A * clip(pi/pi_ref) * nll, the ratio detached."""
+    losses = []
+    for row, of_reference, advantage in zip(rows, reference, advantages):
+        log_prob = row_log_probs(model, row).sum()
+        ratio = torch.exp(log_prob - of_reference).clamp(1 - clip, 1 + clip).detach()
+        losses.append(-advantage * ratio * log_prob)
+    return torch.stack(losses).mean()
+
+
+def write_over_responses(out, name, loss_of, offsets, **options):
+    """name.json: updates of llama-untied by a loss over whole responses, its gradient by autograd. The reference's
+    log-probabilities are the model's first ones and `offsets`."""
     model = transformers.LlamaForCausalLM.from_pretrained(os.path.join(out, "llama-untied"), dtype=torch.float64)
     rows = [row for row in make_rows(3) if len(row["response"]) > 1][:4]
     with torch.no_grad():
-        reference = [row_log_probs(model, row).sum().item() + offset for row, offset in zip(rows, (0.5, -1, 2, 1))]
-    options = dict(beta=0.1, label_smoothing=0.1, sft_mix=0.25)
+        reference = [row_log_probs(model, row).sum().item() + offset for row, offset in zip(rows, offsets)]
     named = list(model.named_parameters())
     groups = [dict(params=[p for _, p in named if p.dim() > 1], weight_decay=DECAY),
               dict(params=[p for _, p in named if p.dim() == 1], weight_decay=0.0)]
@@ -249,7 +259,7 @@ def write_dpo(out):
     steps = []
     for _ in range(STEPS):
         optimizer.zero_grad()
-        loss = preference_loss(model, rows, reference, options["beta"], options["label_smoothing"], options["sft_mix"])
+        loss = loss_of(model, rows, reference, **options)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_NORM)
         optimizer.step()
@@ -259,9 +269,15 @@ def write_dpo(out):
                   rows=[dict(prompt=row["prompt"], response=row["response"]) for row in rows], reference=reference,
                   **options, adamw=dict(learning_rate=LEARNING_RATE, beta1=BETAS[0], beta2=BETAS[1], epsilon=EPSILON,
                                         weight_decay=DECAY, max_norm=MAX_NORM, steps=steps))
-    with open(os.path.join(out, "dpo.json"), "w", encoding="utf-8") as file:
+    with open(os.path.join(out, name), "w", encoding="utf-8") as file:
         json.dump(golden, file, separators=(",", ":"))
         file.write("\n")
+
+
+def write_responses(out):
+    write_over_responses(out, "dpo.json", preference_loss, (0.5, -1, 2, 1), beta=0.1, label_smoothing=0.1, sft_mix=0.25)
+    # Ratios within the bounds and at both of them.
+    write_over_responses(out, "a_lol.json", advantage_loss, (0.5, -1, 3, -0.1), advantages=[0.13, 0.4, 0.7, 0.25], clip=0.9)
 
 
 def main():
@@ -269,7 +285,7 @@ def main():
     parser.add_argument("--out", default=os.path.join(os.path.dirname(__file__), "..", "tests", "golden"))
     parser.add_argument("--only-greedy", action="store_true", help="make generate.json from the models that are there")
     parser.add_argument("--only-lora", action="store_true", help="make lora/ from the models that are there")
-    parser.add_argument("--only-dpo", action="store_true", help="make dpo.json from the models that are there")
+    parser.add_argument("--only-responses", action="store_true", help="make dpo.json and a_lol.json from the models that are there")
     arguments = parser.parse_args()
     out = arguments.out
     torch.set_num_threads(1)
@@ -277,12 +293,12 @@ def main():
         return write_greedy(out)
     if arguments.only_lora:
         return write_lora(out)
-    if arguments.only_dpo:
-        return write_dpo(out)
+    if arguments.only_responses:
+        return write_responses(out)
     for seed, (name, (family, head, extra)) in enumerate(MODELS.items(), start=1):
         write(os.path.join(out, name), family, head, extra, seed)
     write_greedy(out)
-    write_dpo(out)
+    write_responses(out)
     return write_lora(out)
 
 

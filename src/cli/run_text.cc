@@ -109,7 +109,8 @@ std::string LossText(const v1::StepReport& step,
     return absl::StrCat(text, " a token");
   }
   const double length = step.weights().response_length();
-  const bool is_mean = objective.train_on() == O::TRAIN_ON_ALL &&
+  const bool is_mean = objective.kind() != O::KIND_A_LOL &&
+                       objective.train_on() == O::TRAIN_ON_ALL &&
                        objective.convention() == O::CONVENTION_MEAN;
   if (!is_mean || length <= 0) return absl::StrCat(text, " a response");
   absl::StrAppendFormat(&text, " (%.4f a token)", step.loss() / length);

@@ -13,6 +13,7 @@
 #include "data/plan.h"
 #include "data/row_source.h"
 #include "objective/log_weights.h"
+#include "objective/target_kl.h"
 
 namespace varalign::cli {
 namespace {
@@ -113,6 +114,12 @@ std::string Lacks(const ScoredGroup& group, const Objective& rule) {
 
 absl::StatusOr<Objective> RawRule(const std::vector<ScoredGroup>& groups,
                                   const Objective& rule) {
+  if (rule.target_kl() > 0) {
+    objective::TargetKlSolver solver;
+    for (const ScoredGroup& group : groups) solver.AddPrompt(group.rewards);
+    ASSIGN_OR_RETURN(const double lambda, solver.Lambda(rule.target_kl()));
+    return objective::WithLambda(rule, lambda);
+  }
   if (!objective::NeedsRewardSd(rule)) return rule;
   objective::RewardSdEstimator estimator;
   for (const ScoredGroup& group : groups) estimator.AddPrompt(group.rewards);

@@ -13,6 +13,7 @@
 #include "cli/weights_groups.h"
 #include "config/run_config_loader.h"
 #include "objective/log_weights.h"
+#include "objective/policy_loss.h"
 
 namespace varalign::cli {
 namespace {
@@ -50,11 +51,13 @@ absl::StatusOr<v1::Objective> ReadRule(const WeightsArguments& arguments) {
   if (!rule.ok()) {
     return base::WithExitCode(rule.status(), base::kExitBadConfig);
   }
-  if (rule->kind() == v1::Objective::KIND_DPO) {
+  if (objective::IsWeighedByPolicy(*rule)) {
+    const bool is_dpo = rule->kind() == v1::Objective::KIND_DPO;
     return base::WithExitCode(
-        absl::InvalidArgumentError(
-            "objective.kind dpo forms no weights from scores: its rows are "
-            "weighed by the policy as it trains; leave objective.kind out"),
+        absl::InvalidArgumentError(absl::StrCat(
+            "objective.kind ", is_dpo ? "dpo" : "a_lol",
+            " forms no weights from scores: its rows are weighed by the policy "
+            "as it trains; leave objective.kind out")),
         base::kExitBadConfig);
   }
   return *rule;

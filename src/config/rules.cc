@@ -102,14 +102,7 @@ void CheckAbsent(const v1::RunConfig& config,
   const auto absent = [&](const char* path, bool set) {
     if (set) conflicts.push_back({{path}, "not supported yet; leave it out"});
   };
-  absent("objective.kind", objective.kind() > v1::Objective::KIND_DPO);
-  absent("objective.reward_center",
-         objective.reward_center() == v1::Objective::REWARD_CENTER_BATCH);
-  absent("objective.estimator",
-         objective.estimator() == v1::Objective::ESTIMATOR_LEAVE_ONE_OUT);
-  absent("objective.reward_scale",
-         objective.reward_scale() == v1::Objective::REWARD_SCALE_STD);
-  absent("objective.target_kl", objective.target_kl() != 0);
+  absent("objective.kind", objective.kind() == v1::Objective::KIND_RM);
   absent("reward.column.name", !reward.column().name().empty());
   absent("reward.pattern.regex", !reward.pattern().regex().empty());
   absent("reward.length.weight", reward.length().weight() != 0);

@@ -14,28 +14,6 @@ namespace {
 
 using v1::Objective;
 
-absl::Status CheckScores(std::span<const Score> z_set) {
-  if (z_set.empty()) return absl::InvalidArgumentError("the Z-set is empty");
-  for (size_t k = 0; k < z_set.size(); ++k) {
-    const Score& score = z_set[k];
-    if (!std::isfinite(score.reward)) {
-      return absl::DataLossError(
-          absl::StrCat("reward is not finite (", score.reward,
-                       "); score the response again or drop it: row ", k));
-    }
-    if (!std::isfinite(score.logprob_sum)) {
-      return absl::DataLossError(absl::StrCat(
-          "reference log-probability is not finite (", score.logprob_sum,
-          "); score the response again or drop it: row ", k));
-    }
-    if (score.num_tokens == 0) {
-      return absl::DataLossError(absl::StrCat(
-          "response has no tokens; drop the empty response: row ", k));
-    }
-  }
-  return absl::OkStatus();
-}
-
 double ReferenceTerm(const Score& score, const Objective& rule) {
   switch (rule.ref_logp()) {
     case Objective::REF_LOGP_SUM:
@@ -75,25 +53,41 @@ std::vector<double> PromptMeans(std::span<const Score> z_set,
   return means;
 }
 
+double Mean(std::span<const Score> z_set) {
+  double sum = 0;
+  for (const Score& score : z_set) sum += score.reward;
+  return sum / static_cast<double>(z_set.size());
+}
+
+// What every row of a normalised set loses or keeps alike changes no weight; a
+// clip is the only thing that sees it.
+bool CentresAllAlike(const Objective& rule, std::span<const uint32_t> group) {
+  return rule.normalization() != Objective::NORMALIZATION_NONE &&
+         (rule.reward_center() == Objective::REWARD_CENTER_BATCH ||
+          SamePrompt(group));
+}
+
+// [K] what centring takes from each reward.
+std::vector<double> Centres(std::span<const Score> z_set, const Objective& rule,
+                            std::span<const uint32_t> group) {
+  const bool idle = CentresAllAlike(rule, group) && rule.reward_clip() <= 0;
+  if (rule.reward_center() == Objective::REWARD_CENTER_NONE || idle) {
+    return std::vector<double>(z_set.size());
+  }
+  if (rule.reward_center() == Objective::REWARD_CENTER_BATCH) {
+    return std::vector<double>(z_set.size(), Mean(z_set));
+  }
+  return PromptMeans(z_set, group);
+}
+
 // Fills `reward` with r' in the reward's own unit, and `shift`.
 void CentreAndClip(std::span<const Score> z_set, const Objective& rule,
                    std::span<const uint32_t> group, Exponent& exponent) {
-  const bool normalised = rule.normalization() != Objective::NORMALIZATION_NONE;
-  const bool clipped = rule.reward_clip() > 0;
-  bool centred = rule.reward_center() == Objective::REWARD_CENTER_PROMPT;
-  // Within one prompt the normaliser takes the mean away anyhow; a clip is the
-  // only thing that sees it.
-  if (normalised && SamePrompt(group)) {
-    centred = centred && clipped;
-  }
-  std::vector<double> means(z_set.size());
-  if (centred) {
-    means = PromptMeans(z_set, group);
-    if (normalised && SamePrompt(group)) exponent.shift = means.front();
-  }
+  const std::vector<double> centres = Centres(z_set, rule, group);
+  if (CentresAllAlike(rule, group)) exponent.shift = centres.front();
   for (size_t k = 0; k < z_set.size(); ++k) {
-    double reward = z_set[k].reward - means[k];
-    if (clipped) {
+    double reward = z_set[k].reward - centres[k];
+    if (rule.reward_clip() > 0) {
       reward = std::clamp(reward, -rule.reward_clip(), rule.reward_clip());
     }
     exponent.reward.push_back(reward);
@@ -101,6 +95,28 @@ void CentreAndClip(std::span<const Score> z_set, const Objective& rule,
 }
 
 }  // namespace
+
+absl::Status CheckScores(std::span<const Score> z_set) {
+  if (z_set.empty()) return absl::InvalidArgumentError("the Z-set is empty");
+  for (size_t k = 0; k < z_set.size(); ++k) {
+    const Score& score = z_set[k];
+    if (!std::isfinite(score.reward)) {
+      return absl::DataLossError(
+          absl::StrCat("reward is not finite (", score.reward,
+                       "); score the response again or drop it: row ", k));
+    }
+    if (!std::isfinite(score.logprob_sum)) {
+      return absl::DataLossError(absl::StrCat(
+          "reference log-probability is not finite (", score.logprob_sum,
+          "); score the response again or drop it: row ", k));
+    }
+    if (score.num_tokens == 0) {
+      return absl::DataLossError(absl::StrCat(
+          "response has no tokens; drop the empty response: row ", k));
+    }
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<Exponent> ExponentOf(std::span<const Score> z_set,
                                     const Objective& rule,

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "objective/log_weights.h"
 #include "varalign/v1/run_config.pb.h"
@@ -20,6 +21,9 @@ struct Exponent {
   // What was taken from every `reward` alike: log_z adds it again.
   double shift = 0;
 };
+
+// InvalidArgument, DataLoss: as LogWeights has it.
+absl::Status CheckScores(std::span<const Score> z_set);
 
 // Order: validate, centre, clip, divide by lambda. REQUIRES and codes as for
 // LogWeights.

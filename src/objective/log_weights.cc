@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "objective/a_lol.h"
 #include "objective/exponent.h"
 
 namespace varalign::objective {
@@ -34,6 +35,31 @@ std::vector<double> BestTakesAll(const std::vector<double>& reward) {
                                     : kMinusInfinity);
   }
   return log_weights;
+}
+
+// log(exp(x) + exp(y)).
+double LogAddExp(double x, double y) {
+  const double top = std::max(x, y);
+  return top == kMinusInfinity
+             ? top
+             : top + std::log1p(std::exp(std::min(x, y) - top));
+}
+
+// a_k - logsumexp of the others + log(K - 1). From both ends, so that no
+// difference of nearly equal sums is taken.
+void LeaveOneOut(std::vector<double>& a) {
+  const size_t size = a.size();
+  std::vector<double> after(size, kMinusInfinity);  // of those behind k
+  for (size_t k = size - 1; k-- > 0;) {
+    after[k] = LogAddExp(after[k + 1], a[k + 1]);
+  }
+  const double log_others = std::log(static_cast<double>(size - 1));
+  double before = kMinusInfinity;
+  for (size_t k = 0; k < size; ++k) {
+    const double own = a[k];
+    a[k] += log_others - LogAddExp(before, after[k]);
+    before = LogAddExp(before, own);
+  }
 }
 
 // Weights of sum 1 to the rule's convention.
@@ -65,10 +91,10 @@ absl::Status CheckRule(const Objective& rule) {
     return absl::InvalidArgumentError(
         "the objective is not resolved: a field has no value");
   }
-  if (NeedsRewardSd(rule)) {
+  if (NeedsRewardSd(rule) || rule.target_kl() != 0) {
     return absl::InvalidArgumentError(
-        "objective.lambda is in units of the reward's standard deviation; "
-        "weights need it in the reward's own unit");
+        "objective.lambda is in units of the reward's standard deviation, or "
+        "still to be solved for; weights need it in the reward's own unit");
   }
   return absl::OkStatus();
 }
@@ -84,6 +110,14 @@ absl::StatusOr<ZSetWeights> LogWeights(std::span<const Score> z_set,
         "prompts and scores of a Z-set differ in number: ", group.size(),
         " and ", z_set.size()));
   }
+  if (rule.kind() == Objective::KIND_A_LOL) return LogAdvantages(z_set, rule);
+  const bool leaves_one_out =
+      rule.estimator() == Objective::ESTIMATOR_LEAVE_ONE_OUT;
+  if (leaves_one_out && z_set.size() < 2) {
+    return absl::InvalidArgumentError(
+        "objective.estimator leave_one_out needs two responses of a prompt, "
+        "and the Z-set has one");
+  }
   ASSIGN_OR_RETURN(const Exponent exponent, ExponentOf(z_set, rule, group));
 
   ZSetWeights weights;
@@ -97,7 +131,9 @@ absl::StatusOr<ZSetWeights> LogWeights(std::span<const Score> z_set,
     weights.log_z =
         log_sum - std::log(static_cast<double>(a.size())) + exponent.shift;
     weights.log_weights = std::move(a);
-    if (rule.normalization() != Objective::NORMALIZATION_NONE) {
+    if (leaves_one_out) {
+      LeaveOneOut(weights.log_weights);
+    } else if (rule.normalization() != Objective::NORMALIZATION_NONE) {
       for (double& log_w : weights.log_weights) log_w -= log_sum;
       Scale(rule, weights.log_weights);
     }

@@ -2,9 +2,12 @@
 //
 //   a     = alpha * l + r' / lambda     l: sum | mean | none of log pi_ref
 //                                       r': centred, then clipped reward
-//   log w = a - logsumexp_S(a) + log|S|   convention mean: mean of w over S is
-//   1 log w = a - logsumexp_S(a)            convention sum log w = a
-//   normalization none
+//   log w = a - logsumexp_S(a) + log|S|   convention mean: mean of w is 1
+//   log w = a - logsumexp_S(a)            convention sum
+//   log w = a                             normalization none
+//   log w_i = a_i - logsumexp_{S \ i}(a) + log(|S| - 1)
+//                                         estimator leave_one_out
+//   log w = log(advantage)                kind a_lol (objective/a_lol.h)
 //
 // The reward server calls it once a Z-set and streams the rows that a worker
 // asked for; a worker calls it itself where scores are columns of the data set.
@@ -50,8 +53,12 @@ bool NeedsRewards(const v1::Objective& objective);
 bool NeedsLogProbs(const v1::Objective& objective);
 bool NeedsRewardSd(const v1::Objective& objective);
 
-// The rule with lambda in the reward's own unit. `reward_sd` > 0 where needed.
+// The rule with lambda, and rewards, in the reward's own unit. `reward_sd` > 0
+// where needed.
 v1::Objective WithRawLambda(const v1::Objective& objective, double reward_sd);
+
+// The rule with this lambda, in the reward's own unit, in place of a target_kl.
+v1::Objective WithLambda(const v1::Objective& objective, double lambda_raw);
 
 // The Z-sets of a Z-block: `num_responses[i]` rows for example i, numbered
 // through the block. Each returned set lists row numbers; every row is in
@@ -61,7 +68,8 @@ std::vector<std::vector<uint32_t>> ZSets(
 
 // REQUIRES: `rule` resolved, lambda_unit raw. `group[k]` tells which prompt row
 // k belongs to (for centring); empty: all the same prompt.
-//   InvalidArgument   `z_set` is empty, or the rule is not resolved
+//   InvalidArgument   `z_set` is empty, or has one row where it is left out of
+//                     its own Z; or the rule is not resolved
 //   DataLoss          a score is not finite or has no tokens; the message ends
 //                     in its index
 absl::StatusOr<ZSetWeights> LogWeights(std::span<const Score> z_set,

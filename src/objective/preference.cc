@@ -8,7 +8,7 @@ namespace {
 
 using base::Role;
 
-double ImplicitReward(const PreferenceRow& row, double beta) {
+double ImplicitReward(const PolicyRow& row, double beta) {
   return beta * (row.logprob - row.reference_logprob);
 }
 
@@ -21,14 +21,13 @@ double Sigmoid(double x) {
   return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x));
 }
 
-double CountOf(std::span<const PreferenceRow> rows, Role role) {
-  return static_cast<double>(std::count_if(
-      rows.begin(), rows.end(),
-      [role](const PreferenceRow& row) { return row.role == role; }));
+double CountOf(std::span<const PolicyRow> rows, Role role) {
+  return static_cast<double>(
+      std::count_if(rows.begin(), rows.end(),
+                    [role](const PolicyRow& row) { return row.role == role; }));
 }
 
-void AddSft(std::span<const PreferenceRow> rows, double factor,
-            PreferenceLoss& loss) {
+void AddSft(std::span<const PolicyRow> rows, double factor, PolicyLoss& loss) {
   for (size_t k = 0; k < rows.size(); ++k) {
     if (rows[k].role != Role::kChosen) continue;
     const double share = factor / rows[k].num_tokens;
@@ -45,8 +44,8 @@ PreferenceOptions PreferenceOptions::Of(const v1::Objective& rule) {
           .sft_mix = rule.sft_mix()};
 }
 
-void PreferenceSums::AddPair(const PreferenceRow& chosen,
-                             const PreferenceRow& rejected, double beta) {
+void PreferenceSums::AddPair(const PolicyRow& chosen, const PolicyRow& rejected,
+                             double beta) {
   const double chosen_reward = ImplicitReward(chosen, beta);
   const double rejected_reward = ImplicitReward(rejected, beta);
   sums_[kPairs] += 1;
@@ -65,10 +64,10 @@ double PreferenceSums::Mean(Sum sum) const {
   return sums_[kPairs] > 0 ? sums_[sum] / sums_[kPairs] : 0;
 }
 
-PreferenceLoss PreferenceLossOf(std::span<const PreferenceRow> rows,
-                                const PreferenceOptions& options,
-                                PreferenceSums& sums) {
-  PreferenceLoss loss{.loss = 0, .gradients = std::vector<double>(rows.size())};
+PolicyLoss PreferenceLossOf(std::span<const PolicyRow> rows,
+                            const PreferenceOptions& options,
+                            PreferenceSums& sums) {
+  PolicyLoss loss{.loss = 0, .gradients = std::vector<double>(rows.size())};
   const double chosen = CountOf(rows, Role::kChosen);
   const double pairs = chosen * CountOf(rows, Role::kRejected);
   if (pairs == 0) return loss;

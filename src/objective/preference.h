@@ -7,10 +7,7 @@
 //         - (1 - smoothing) log sigmoid(h) - smoothing log sigmoid(-h)
 //     + sft_mix * mean over c of nll_c / n_c           (arXiv 2404.19733)
 //
-// beta * u is the implicit reward of a response. L depends on the policy by
-// the log-probabilities of the rows alone, so its gradient is the sum over them
-// of dL/dlog pi * grad log pi: a weighted likelihood whose weights are known
-// once the forward pass is done.
+// beta * u is the implicit reward of a response.
 //
 // Pure functions and values: any thread, never block.
 #ifndef VARALIGN_OBJECTIVE_PREFERENCE_H_
@@ -20,9 +17,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
-#include "base/role.h"
+#include "objective/policy_row.h"
 #include "varalign/v1/run_config.pb.h"
 
 namespace varalign::objective {
@@ -34,14 +30,6 @@ struct PreferenceOptions {
 
   // `rule` is resolved.
   static PreferenceOptions Of(const v1::Objective& rule);
-};
-
-// A response with a role.
-struct PreferenceRow {
-  double logprob = 0;            // log pi(y|x), nats
-  double reference_logprob = 0;  // log pi_ref(y|x), nats
-  uint32_t num_tokens = 0;       // end token included; >= 1
-  base::Role role = base::Role::kUnknown;
 };
 
 // Over the pairs of a step; the sums add up over examples and ranks.
@@ -57,8 +45,7 @@ class PreferenceSums {
     kNumSums,
   };
 
-  void AddPair(const PreferenceRow& chosen, const PreferenceRow& rejected,
-               double beta);
+  void AddPair(const PolicyRow& chosen, const PolicyRow& rejected, double beta);
 
   // To be added up over the ranks in place.
   std::span<double, kNumSums> sums() { return sums_; }
@@ -72,16 +59,11 @@ class PreferenceSums {
   std::array<double, kNumSums> sums_{};
 };
 
-struct PreferenceLoss {
-  double loss = 0;
-  std::vector<double> gradients;  // [rows] dL/dlog pi
-};
-
 // Of the responses of one prompt; adds its pairs to `sums`. Without a pair L
 // and its gradients are 0.
-PreferenceLoss PreferenceLossOf(std::span<const PreferenceRow> rows,
-                                const PreferenceOptions& options,
-                                PreferenceSums& sums);
+PolicyLoss PreferenceLossOf(std::span<const PolicyRow> rows,
+                            const PreferenceOptions& options,
+                            PreferenceSums& sums);
 
 }  // namespace varalign::objective
 

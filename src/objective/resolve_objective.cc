@@ -1,109 +1,24 @@
-#include <algorithm>
-#include <array>
 #include <cmath>
-#include <span>
-#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/status_macros.h"
-#include "base/string_view.h"
 #include "objective/log_weights.h"
+#include "objective/presets.h"
+#include "objective/resolve_kind.h"
 
 namespace varalign::objective {
 namespace {
 
 using v1::Objective;
 
-// The defaults of every key; they are those of the preset var.
-Objective Var() {
-  Objective o;
-  o.set_kind(Objective::KIND_VAR);
-  o.set_preset(Objective::PRESET_VAR);
-  o.set_normalization(Objective::NORMALIZATION_AUTO);
-  o.set_ref_logp(Objective::REF_LOGP_MEAN);
-  o.set_alpha(1);
-  o.set_lambda(1);
-  o.set_lambda_unit(Objective::LAMBDA_UNIT_REWARD_SD);
-  o.set_reward_center(Objective::REWARD_CENTER_PROMPT);
-  o.set_reward_clip(0);
-  o.set_convention(Objective::CONVENTION_MEAN);
-  o.set_weight_clip(0);
-  o.set_renormalize_after_clip(false);
-  o.set_loss_reduction(Objective::LOSS_REDUCTION_SEQUENCE_SUM);
-  o.set_train_on(Objective::TRAIN_ON_ALL);
-  o.set_response_source(Objective::RESPONSE_SOURCE_OTHER);
-  o.mutable_z()->set_block(0);
-  o.mutable_z()->set_allow_trivial(false);
-  o.set_strict(false);
-  o.set_beta(0.1);
-  o.set_label_smoothing(0);
-  o.set_sft_mix(0);
-  return o;
-}
-
-// No weights are formed: what is scored is the summed log pi_ref, prompt by
-// prompt.
-Objective Dpo() {
-  Objective o = Var();
-  o.set_kind(Objective::KIND_DPO);
-  o.set_normalization(Objective::NORMALIZATION_GROUP);
-  o.set_ref_logp(Objective::REF_LOGP_SUM);
-  o.set_lambda_unit(Objective::LAMBDA_UNIT_RAW);
-  return o;
-}
-
-absl::StatusOr<Objective> Preset(Objective::Preset preset) {
-  Objective o = Var();
-  o.set_preset(preset);
-  switch (preset) {
-    case Objective::PRESET_VAR:
-      return o;
-    case Objective::PRESET_VAR_LITERAL:
-      o.set_ref_logp(Objective::REF_LOGP_SUM);
-      o.set_normalization(Objective::NORMALIZATION_BATCH);
-      o.set_reward_center(Objective::REWARD_CENTER_NONE);
-      return o;
-    case Objective::PRESET_BOLTZMANN:
-      o.set_ref_logp(Objective::REF_LOGP_NONE);
-      return o;
-    case Objective::PRESET_RAFT:
-      o.set_ref_logp(Objective::REF_LOGP_NONE);
-      o.set_normalization(Objective::NORMALIZATION_GROUP);
-      o.set_lambda_unit(Objective::LAMBDA_UNIT_RAW);
-      return o;
-    case Objective::PRESET_SFT:
-      o.set_ref_logp(Objective::REF_LOGP_NONE);
-      o.set_normalization(Objective::NORMALIZATION_GROUP);
-      o.set_lambda_unit(Objective::LAMBDA_UNIT_RAW);
-      o.set_train_on(Objective::TRAIN_ON_CHOSEN);
-      return o;
-    case Objective::PRESET_AWR:
-      o.set_ref_logp(Objective::REF_LOGP_NONE);
-      o.set_normalization(Objective::NORMALIZATION_NONE);
-      o.set_weight_clip(20);
-      return o;
-    default:
-      return absl::InvalidArgumentError(
-          absl::StrCat("objective.preset has an unknown value: ", preset));
-  }
-}
+// The bound of leave-one-out weights where none is given.
+constexpr double kLeaveOneOutClip = 10;
 
 absl::Status Refuse(absl::string_view why) {
   return absl::InvalidArgumentError(why);
-}
-
-absl::Status CheckSpecified(const Objective& o) {
-  const bool specified = o.kind() && o.normalization() && o.ref_logp() &&
-                         o.lambda_unit() && o.reward_center() &&
-                         o.convention() && o.loss_reduction() && o.train_on() &&
-                         o.response_source();
-  return specified ? absl::OkStatus()
-                   : Refuse(
-                         "objective: an option was set to its UNSPECIFIED "
-                         "value; leave it out or choose one");
 }
 
 absl::Status CheckNumbers(const Objective& o) {
@@ -123,7 +38,65 @@ absl::Status CheckNumbers(const Objective& o) {
     return Refuse(absl::StrCat("objective.weight_clip must be at least 0, got ",
                                o.weight_clip()));
   }
+  if (!std::isfinite(o.target_kl()) || o.target_kl() < 0) {
+    return Refuse(absl::StrCat("objective.target_kl must be at least 0, got ",
+                               o.target_kl()));
+  }
   return absl::OkStatus();
+}
+
+absl::Status CheckTargetKl(const Objective& o) {
+  if (o.target_kl() == 0) return absl::OkStatus();
+  if (o.lambda() != 1) {
+    return Refuse(
+        "objective.lambda has no effect with objective.target_kl, which "
+        "chooses it; leave one of them out");
+  }
+  if (o.reward_clip() != 0) {
+    return Refuse(
+        "objective.target_kl does not go with objective.reward_clip: lambda is "
+        "chosen for rewards as they are; leave one of them out");
+  }
+  if (o.reward_scale() != Objective::REWARD_SCALE_NONE) {
+    return Refuse(
+        "objective.reward_scale has no effect with objective.target_kl, which "
+        "chooses lambda in the reward's own unit; leave it out");
+  }
+  return absl::OkStatus();
+}
+
+// Which rows are left out of Z is a question of one prompt's responses.
+absl::Status CheckEstimator(const Objective& o) {
+  if (o.estimator() != Objective::ESTIMATOR_LEAVE_ONE_OUT) {
+    return absl::OkStatus();
+  }
+  if (o.normalization() != Objective::NORMALIZATION_GROUP) {
+    return Refuse(
+        "objective.estimator leave_one_out estimates Z from a prompt's other "
+        "responses; it needs objective.normalization group");
+  }
+  if (o.preset() == Objective::PRESET_RAFT ||
+      o.preset() == Objective::PRESET_SFT) {
+    return Refuse(
+        "objective.estimator has no effect with objective.preset raft or sft; "
+        "leave it out");
+  }
+  if (o.convention() == Objective::CONVENTION_SUM) {
+    return Refuse(
+        "objective.convention sum has no meaning with objective.estimator "
+        "leave_one_out, whose weights have no fixed sum; leave it out");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBatchCentre(const Objective& o) {
+  if (o.reward_center() != Objective::REWARD_CENTER_BATCH ||
+      o.normalization() == Objective::NORMALIZATION_BATCH) {
+    return absl::OkStatus();
+  }
+  return Refuse(
+      "objective.reward_center batch is the mean over the rows of a batch set; "
+      "it needs objective.normalization batch");
 }
 
 // A key that the rest of the rule would leave without effect is refused: a user
@@ -135,6 +108,12 @@ absl::Status CheckEffects(const Objective& o) {
     return Refuse(
         "objective.lambda has no effect with objective.preset raft or sft; "
         "leave it out");
+  }
+  if (no_lambda && (o.target_kl() != 0 ||
+                    o.reward_scale() != Objective::REWARD_SCALE_NONE)) {
+    return Refuse(
+        "objective.target_kl and objective.reward_scale have no effect with "
+        "objective.preset raft or sft; leave them out");
   }
   if (no_lambda && o.ref_logp() != Objective::REF_LOGP_NONE) {
     return Refuse(
@@ -152,67 +131,6 @@ absl::Status CheckEffects(const Objective& o) {
         "objective.renormalize_after_clip needs objective.weight_clip above 0");
   }
   return absl::OkStatus();
-}
-
-// The first field outside `live` in which the two differ; empty: none.
-std::string DifferingKey(Objective a, Objective b,
-                         std::span<const absl::string_view> live) {
-  const auto* reflection = Objective::GetReflection();
-  const auto* descriptor = Objective::descriptor();
-  for (int i = 0; i < descriptor->field_count(); ++i) {
-    const auto* field = descriptor->field(i);
-    if (std::find(live.begin(), live.end(), base::ToAbsl(field->name())) !=
-        live.end()) {
-      continue;
-    }
-    Objective only_a, only_b;
-    reflection->SwapFields(&a, &only_a, {field});
-    reflection->SwapFields(&b, &only_b, {field});
-    if (only_a.SerializeAsString() != only_b.SerializeAsString()) {
-      return std::string(field->name());
-    }
-  }
-  return "";
-}
-
-absl::Status RefuseIdleKey(const std::string& key, absl::string_view kind) {
-  return key.empty() ? absl::OkStatus()
-                     : Refuse(absl::StrCat("objective.", key,
-                                           " has no effect with "
-                                           "objective.kind ",
-                                           kind, "; leave it out"));
-}
-
-absl::Status CheckNoKeyOfDpo(const Objective& o) {
-  const Objective defaults = Var();
-  const std::string key = o.beta() != defaults.beta() ? "beta"
-                          : o.label_smoothing() != defaults.label_smoothing()
-                              ? "label_smoothing"
-                          : o.sft_mix() != defaults.sft_mix() ? "sft_mix"
-                                                              : "";
-  return RefuseIdleKey(key, "var");
-}
-
-absl::StatusOr<Objective> ResolveDpo(const Objective& objective) {
-  Objective resolved = Dpo();
-  resolved.MergeFrom(objective);
-  constexpr std::array<absl::string_view, 5> kLive = {
-      "beta", "label_smoothing", "sft_mix", "strict", "response_source"};
-  RETURN_IF_ERROR(RefuseIdleKey(DifferingKey(resolved, Dpo(), kLive), "dpo"));
-  if (!std::isfinite(resolved.beta()) || resolved.beta() <= 0) {
-    return Refuse(
-        absl::StrCat("objective.beta must be above 0, got ", resolved.beta()));
-  }
-  if (!(resolved.label_smoothing() >= 0 && resolved.label_smoothing() <= 0.5)) {
-    return Refuse(absl::StrCat(
-        "objective.label_smoothing must be between 0 and 0.5, got ",
-        resolved.label_smoothing()));
-  }
-  if (!std::isfinite(resolved.sft_mix()) || resolved.sft_mix() < 0) {
-    return Refuse(absl::StrCat("objective.sft_mix must be at least 0, got ",
-                               resolved.sft_mix()));
-  }
-  return resolved;
 }
 
 absl::Status CheckNormalisation(const Objective& o) {
@@ -253,14 +171,23 @@ absl::Status CheckNormalisation(const Objective& o) {
 
 absl::StatusOr<Objective> ResolveObjective(const Objective& objective) {
   if (objective.kind() == Objective::KIND_DPO) return ResolveDpo(objective);
-  ASSIGN_OR_RETURN(Objective resolved,
-                   Preset(objective.has_preset() ? objective.preset()
-                                                 : Objective::PRESET_VAR));
+  if (objective.kind() == Objective::KIND_SFT) return ResolveSft(objective);
+  if (objective.kind() == Objective::KIND_A_LOL) return ResolveALol(objective);
+  ASSIGN_OR_RETURN(
+      Objective resolved,
+      PresetObjective(objective.has_preset() ? objective.preset()
+                                             : Objective::PRESET_VAR));
+  if (objective.estimator() == Objective::ESTIMATOR_LEAVE_ONE_OUT) {
+    resolved.set_weight_clip(kLeaveOneOutClip);
+  }
   resolved.MergeFrom(objective);
   RETURN_IF_ERROR(CheckSpecified(resolved));
   RETURN_IF_ERROR(CheckNumbers(resolved));
   RETURN_IF_ERROR(CheckEffects(resolved));
-  RETURN_IF_ERROR(CheckNoKeyOfDpo(resolved));
+  RETURN_IF_ERROR(CheckTargetKl(resolved));
+  RETURN_IF_ERROR(CheckEstimator(resolved));
+  RETURN_IF_ERROR(CheckBatchCentre(resolved));
+  RETURN_IF_ERROR(CheckNoKeyOfOtherKinds(resolved));
   RETURN_IF_ERROR(CheckNormalisation(resolved));
   return resolved;
 }
@@ -280,13 +207,30 @@ bool NeedsLogProbs(const Objective& objective) {
 bool NeedsRewardSd(const Objective& objective) {
   return NeedsRewards(objective) &&
          objective.preset() != Objective::PRESET_RAFT &&
-         objective.lambda_unit() == Objective::LAMBDA_UNIT_REWARD_SD;
+         objective.target_kl() == 0 &&
+         (objective.lambda_unit() == Objective::LAMBDA_UNIT_REWARD_SD ||
+          objective.reward_scale() == Objective::REWARD_SCALE_STD);
 }
 
+// Scaled rewards have a spread of 1, so that both units of lambda are one for
+// them; and r/s clipped at c is r clipped at c s, over s.
 Objective WithRawLambda(const Objective& objective, double reward_sd) {
   Objective raw = objective;
-  if (NeedsRewardSd(objective)) raw.set_lambda(objective.lambda() * reward_sd);
+  if (NeedsRewardSd(objective)) {
+    raw.set_lambda(objective.lambda() * reward_sd);
+    if (objective.reward_scale() == Objective::REWARD_SCALE_STD) {
+      raw.set_reward_clip(objective.reward_clip() * reward_sd);
+    }
+  }
+  raw.set_reward_scale(Objective::REWARD_SCALE_NONE);
   raw.set_lambda_unit(Objective::LAMBDA_UNIT_RAW);
+  return raw;
+}
+
+Objective WithLambda(const Objective& objective, double lambda_raw) {
+  Objective raw = WithRawLambda(objective, 1);
+  raw.set_lambda(lambda_raw);
+  raw.set_target_kl(0);
   return raw;
 }
 

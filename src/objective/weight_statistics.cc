@@ -80,7 +80,9 @@ void WeightStatistics::AddWeights(std::span<const Score> z_set,
   }
   double entropy = 0, reward = 0, weighted_reward = 0;
   for (size_t k = 0; k < z_set.size(); ++k) {
-    const double p = std::exp(weights.log_weights[k]) / sum;
+    // A set without any weight, of kind a_lol alone, counts as equal weights.
+    const double p =
+        sum > 0 ? std::exp(weights.log_weights[k]) / sum : 1 / size;
     if (p > 0) entropy -= p * std::log(p);
     reward += z_set[k].reward / size;
     weighted_reward += p * z_set[k].reward;
@@ -92,7 +94,7 @@ void WeightStatistics::AddWeights(std::span<const Score> z_set,
     sums_[kTrivialZRows] += 1;
   } else {
     sums_[kLargerZSets] += 1;
-    sums_[kEssNorm] += (weights.ess - 1) / (size - 1);
+    sums_[kEssNorm] += std::max(weights.ess - 1, 0.0) / (size - 1);
   }
   sums_[kEssRatio] += weights.ess / size;
   sums_[kMax] += largest;

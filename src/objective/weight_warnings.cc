@@ -60,7 +60,8 @@ std::optional<Warning> PromptOffset(const Objective& rule,
   const bool mixes_prompts =
       rule.normalization() == Objective::NORMALIZATION_BATCH ||
       rule.normalization() == Objective::NORMALIZATION_NONE;
-  if (mixes_prompts && rule.reward_center() == Objective::REWARD_CENTER_NONE) {
+  if (mixes_prompts &&
+      rule.reward_center() != Objective::REWARD_CENTER_PROMPT) {
     return Warning{
         Severity::kWarning, "prompt_offset",
         "rewards of different prompts are compared without centring: weights "
@@ -122,6 +123,20 @@ std::optional<Warning> LambdaBelowFloor(const Objective& rule,
                    lambda, ", floor: ", floor, ", mean Z-set size: ", size)};
 }
 
+// log pi has the coefficient b - A in the loss.
+std::optional<Warning> UnboundedLoss(const Objective& rule) {
+  if (rule.a_lol().variant() != Objective::ALol::VARIANT_KL) {
+    return std::nullopt;
+  }
+  return Warning{
+      Severity::kWarning, "unbounded_loss",
+      absl::StrCat(
+          "the penalty pushes the policy away from responses whose advantage "
+          "is below it, without a bound; lower objective.a_lol.kl_coefficient, "
+          "or choose objective.a_lol.variant sequence. Coefficient: ",
+          rule.a_lol().kl_coefficient())};
+}
+
 // What there is to change, given what is in force.
 const char* LengthRemedy(const Objective& rule) {
   if (!NeedsLogProbs(rule)) {
@@ -146,6 +161,10 @@ std::vector<Warning> PlanWarnings(const Objective& rule,
                                   const ZSetCounts& counts) {
   std::vector<Warning> warnings;
   if (rule.kind() == Objective::KIND_DPO) return warnings;  // no weights
+  if (rule.kind() == Objective::KIND_A_LOL) {
+    Append(UnboundedLoss(rule), warnings);
+    return warnings;
+  }
   Append(LengthDominated(rule), warnings);
   Append(ReferenceCountedTwice(rule), warnings);
   Append(PromptOffset(rule, counts), warnings);
@@ -163,6 +182,26 @@ absl::Status CheckZSets(const Objective& rule, const ZSetCounts& counts) {
                      "rejected response, and the data set has none; prepare "
                      "it from preference pairs, or choose objective.kind var");
   }
+  if (rule.estimator() == Objective::ESTIMATOR_LEAVE_ONE_OUT &&
+      counts.rows_without_rival > 0) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "objective.estimator leave_one_out needs two responses or more of "
+        "every prompt; drop the prompts with one, or choose self_normalized. "
+        "Prompts with one response: ",
+        counts.rows_without_rival));
+  }
+  if (rule.kind() == Objective::KIND_A_LOL) {
+    const bool has_value =
+        rule.a_lol().value() == Objective::ALol::VALUE_NONE ||
+        counts.rows_without_rival < counts.rows || counts.rows == 0;
+    return has_value
+               ? absl::OkStatus()
+               : absl::FailedPreconditionError(
+                     "objective.kind a_lol takes a prompt's mean reward off "
+                     "its responses' own, and every prompt has one response; "
+                     "give prompts two responses or more, or set "
+                     "objective.a_lol.value none");
+  }
   if (counts.trivial_z_rows < counts.rows || counts.rows == 0 ||
       HasUnnormalisedWeights(rule) || rule.z().allow_trivial()) {
     return absl::OkStatus();
@@ -178,6 +217,8 @@ absl::Status CheckZSets(const Objective& rule, const ZSetCounts& counts) {
 std::vector<Warning> MetricWarnings(const Objective& rule,
                                     const WeightMetrics& metrics) {
   std::vector<Warning> warnings;
+  // Advantages leave rows out by design.
+  if (rule.kind() == Objective::KIND_A_LOL) return warnings;
   // One row taking all is what raft is for.
   const bool meant = rule.preset() == Objective::PRESET_RAFT;
   if (!meant && metrics.ess_norm.has_value() && *metrics.ess_norm < kLowEss) {

@@ -1,12 +1,14 @@
 #include "worker/constants.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "base/exit_code.h"
 #include "base/status_macros.h"
 #include "objective/log_weights.h"
+#include "objective/target_kl.h"
 
 namespace varalign::worker {
 namespace {
@@ -14,35 +16,61 @@ namespace {
 // Examples scored by one call of the scorer: what is held in memory at once.
 constexpr uint64_t kExamplesAtOnce = 1024;
 
-absl::StatusOr<v1::Constants> MakeConstants(
-    const objective::RewardSdEstimator& estimator, const v1::Objective& rule) {
-  v1::Constants constants;
-  if (objective::NeedsRewardSd(rule)) {
-    const absl::StatusOr<double> sd = estimator.Sd();
-    if (!sd.ok()) return base::WithExitCode(sd.status(), base::kExitBadData);
-    constants.set_reward_sd(*sd);
-    constants.set_lambda_raw(objective::WithRawLambda(rule, *sd).lambda());
-  } else {
-    constants.set_lambda_raw(rule.lambda());
+// What is measured over all rewards.
+class RewardSpread {
+ public:
+  explicit RewardSpread(const v1::Objective& rule) : rule_(rule) {}
+
+  // Is there anything to measure?
+  bool wanted() const {
+    return objective::NeedsRewardSd(rule_) || rule_.target_kl() > 0;
   }
-  return constants;
-}
+
+  void AddPrompt(std::span<const double> rewards) {
+    estimator_.AddPrompt(rewards);
+    if (rule_.target_kl() > 0) solver_.AddPrompt(rewards);
+  }
+
+  absl::StatusOr<v1::Constants> Constants() const {
+    v1::Constants constants;
+    constants.set_lambda_raw(rule_.lambda());
+    if (objective::NeedsRewardSd(rule_)) {
+      const absl::StatusOr<double> sd = estimator_.Sd();
+      if (!sd.ok()) return base::WithExitCode(sd.status(), base::kExitBadData);
+      constants.set_reward_sd(*sd);
+      constants.set_lambda_raw(objective::WithRawLambda(rule_, *sd).lambda());
+    }
+    if (rule_.target_kl() > 0) {
+      const absl::StatusOr<double> lambda = solver_.Lambda(rule_.target_kl());
+      if (!lambda.ok()) {
+        return base::WithExitCode(lambda.status(), base::kExitBadData);
+      }
+      constants.set_lambda_raw(*lambda);
+    }
+    return constants;
+  }
+
+ private:
+  const v1::Objective& rule_;
+  objective::RewardSdEstimator estimator_;
+  objective::TargetKlSolver solver_;
+};
 
 }  // namespace
 
 absl::StatusOr<v1::Constants> ConstantsFromColumns(const data::Dataset& dataset,
                                                    const v1::Objective& rule) {
-  objective::RewardSdEstimator estimator;
-  if (objective::NeedsRewardSd(rule)) {
+  RewardSpread spread(rule);
+  if (spread.wanted()) {
     for (uint64_t i = 0; i < dataset.num_examples(); ++i) {
       std::vector<double> rewards;
       for (const data::RowView& row : dataset.example(i).rows) {
         rewards.push_back(row.reward.value_or(0));
       }
-      estimator.AddPrompt(rewards);
+      spread.AddPrompt(rewards);
     }
   }
-  return MakeConstants(estimator, rule);
+  return spread.Constants();
 }
 
 absl::StatusOr<v1::Constants> ConstantsFromServer(const data::Dataset& dataset,
@@ -50,11 +78,10 @@ absl::StatusOr<v1::Constants> ConstantsFromServer(const data::Dataset& dataset,
                                                   ScoreSource source,
                                                   PairScorer& scorer,
                                                   const Progress& progress) {
-  const bool all =
-      source == ScoreSource::kBefore || objective::NeedsRewardSd(rule);
+  RewardSpread spread(rule);
+  const bool all = source == ScoreSource::kBefore || spread.wanted();
   const uint64_t num_examples = all ? dataset.num_examples() : 1;
   const uint64_t total_rows = dataset.manifest().num_rows();
-  objective::RewardSdEstimator estimator;
   uint64_t rows_done = 0;
   for (uint64_t begin = 0; begin < num_examples; begin += kExamplesAtOnce) {
     const uint64_t end = std::min(begin + kExamplesAtOnce, num_examples);
@@ -72,11 +99,11 @@ absl::StatusOr<v1::Constants> ConstantsFromServer(const data::Dataset& dataset,
       for (size_t k = 0; k < example.rows.size(); ++k) {
         rewards.push_back(scores[next++].reward);
       }
-      estimator.AddPrompt(rewards);
+      spread.AddPrompt(rewards);
     }
     rows_done += scores.size();
   }
-  ASSIGN_OR_RETURN(v1::Constants constants, MakeConstants(estimator, rule));
+  ASSIGN_OR_RETURN(v1::Constants constants, spread.Constants());
   constants.set_reward_fingerprint(scorer.fingerprint());
   return constants;
 }

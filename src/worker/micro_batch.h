@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "data/collate.h"
-#include "objective/preference.h"
+#include "objective/policy_loss.h"
 #include "objective/weight_statistics.h"
 
 namespace varalign::worker {
@@ -16,10 +16,11 @@ namespace varalign::worker {
 struct MicroBatch {
   data::PackedRows packed;
   at::Tensor weights;  // [R] of each loss row: exp(log w), over n where the
-                       // reduction says so; undefined under kind dpo
-  // Under kind dpo: prompt by prompt, the responses in the order of `packed`,
-  // without the policy's log-probabilities. Else empty.
-  std::vector<std::vector<objective::PreferenceRow>> preferences;
+                       // reduction says so; undefined where the policy weighs
+  // Where the policy weighs: the responses in the order of `packed`, without
+  // the policy's log-probabilities, those that share a loss together (under
+  // kind dpo a prompt's). Else empty.
+  std::vector<std::vector<objective::PolicyRow>> policy_rows;
 };
 
 struct LocalBatch {
@@ -28,7 +29,7 @@ struct LocalBatch {
   uint64_t tokens = 0;           // of this rank's rows, each with its prompt
   uint64_t computed_tokens = 0;  // a shared prompt once
   objective::WeightStatistics statistics;
-  objective::PreferenceOptions preference;  // of kind dpo
+  objective::PolicyLossFunction policy_loss;  // empty: weights are constants
 };
 
 }  // namespace varalign::worker

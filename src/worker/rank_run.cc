@@ -281,8 +281,8 @@ absl::Status RankRun::FixConstants() {
   *run_.mutable_constants() = fixed;
   done_.set_reward_sd(fixed.reward_sd());
   done_.set_lambda_raw(fixed.lambda_raw());
-  rule_.set_lambda(fixed.lambda_raw());
-  rule_.set_lambda_unit(v1::Objective::LAMBDA_UNIT_RAW);
+  rule_ = objective::WithLambda(
+      objective::WithRawLambda(rule_, fixed.reward_sd()), fixed.lambda_raw());
   return absl::OkStatus();
 }
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "objective/policy_loss.h"
 #include "objective/score_kinds.h"
 #include "worker/column_score.h"
 
@@ -41,7 +42,7 @@ bool NeedsWeight(const StepBatch& batch, const BatchRow& row, uint32_t rank) {
 
 void MakeRoom(const StepContext& context, PreparedStep& step) {
   step.log_weights.assign(step.batch.rows.size(), kNotAsked);
-  if (context.rule.kind() != v1::Objective::KIND_DPO) return;
+  if (!objective::IsWeighedByPolicy(context.rule)) return;
   step.reference_logprobs.assign(step.batch.rows.size(), kNotAsked);
 }
 

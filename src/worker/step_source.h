@@ -23,7 +23,7 @@ struct PreparedStep {
   // [rows of the batch], nats, -inf for a weight of 0, or kNotAsked.
   std::vector<double> log_weights;
   // [rows of the batch] log pi_ref of the responses, nats, or kNotAsked; empty
-  // but under kind dpo, which has no use for log_weights.
+  // where the policy does not weigh. Kind dpo has no use for log_weights.
   std::vector<double> reference_logprobs;
   // Of the Z-sets that this rank reports on; to be added up over the ranks.
   // Empty under kind dpo.

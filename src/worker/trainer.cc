@@ -11,7 +11,7 @@
 #include "base/status_macros.h"
 #include "model/forward.h"
 #include "objective/weighted_nll.h"
-#include "worker/preference_weights.h"
+#include "worker/policy_weigher.h"
 
 namespace varalign::worker {
 namespace {
@@ -34,7 +34,7 @@ double SumOfSquares(const std::vector<at::Tensor>& slices) {
 
 // What a step sums over all ranks beside the gradient, in one reduction.
 struct StepSums {
-  double loss = 0;     // sum(w nll), or the preference loss
+  double loss = 0;     // sum(w nll), or a loss over responses
   double squares = 0;  // of the reduced gradient
   double tokens = 0;
   double computed_tokens = 0;
@@ -42,22 +42,19 @@ struct StepSums {
   objective::PreferenceSums preferences;
 };
 
-// The weights of a micro-batch's loss rows; the preference loss makes them of
-// the policy's own log-probabilities and adds itself to `sums`.
-at::Tensor WeightsOf(const LocalBatch& batch, const MicroBatch& micro,
-                     const at::Tensor& hidden, const at::Tensor& lm_head,
-                     StepSums& sums) {
-  if (micro.preferences.empty()) return micro.weights;
-  const at::NoGradGuard no_grad;
-  const at::Tensor& targets = micro.packed.targets;
-  const at::Tensor nll =
-      objective::WeightedNllLoss(hidden, lm_head, targets,
-                                 at::zeros(targets.sizes(), hidden.options()))
-          .nll;
-  const PreferenceWeights found =
-      WeighPreferences(micro, nll, batch.preference, sums.preferences);
-  sums.loss += found.loss;
-  return found.weights;
+// The loss of a micro-batch, a sum, not a mean.
+at::Tensor LossOf(const LocalBatch& batch, const MicroBatch& micro,
+                  const at::Tensor& hidden, const at::Tensor& lm_head,
+                  StepSums& sums) {
+  if (micro.policy_rows.empty()) {
+    return objective::WeightedNllLoss(hidden, lm_head, micro.packed.targets,
+                                      micro.weights)
+        .loss;
+  }
+  PolicyWeigher weigher(micro.policy_rows, batch.policy_loss, sums.preferences);
+  return objective::WeightedNllLoss(hidden, lm_head, micro.packed.targets,
+                                    weigher)
+      .loss;
 }
 
 // The gradients of all micro-batches add up in `state.parameters.gradients`,
@@ -75,14 +72,11 @@ absl::Status AccumulateGradients(const LocalBatch& batch, FlatShards& shards,
         model::Forward(state.parameters, micro.packed.tokens,
                        micro.packed.layout, micro.packed.loss_positions,
                        state.recompute);
-    const at::Tensor weights =
-        WeightsOf(batch, micro, hidden, state.parameters.lm_head, sums);
-    const objective::WeightedNll loss =  // a sum, not a mean
-        objective::WeightedNllLoss(hidden, state.parameters.lm_head,
-                                   micro.packed.targets, weights);
+    const at::Tensor loss =
+        LossOf(batch, micro, hidden, state.parameters.lm_head, sums);
     RETURN_IF_ERROR(shards.status());  // the parameters have all come
-    loss.loss.backward();
-    if (micro.preferences.empty()) sums.loss += loss.loss.item<double>();
+    loss.backward();
+    sums.loss += loss.item<double>();
   }
   shards.SendAllBuckets(gradients);
   return absl::OkStatus();

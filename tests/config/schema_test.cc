@@ -37,7 +37,7 @@ TEST(ToYamlTest, IsReadable) {
                               "    allow_trivial: false\n  strict: false\n"));
   EXPECT_THAT(yaml, HasSubstr("\n  timeout: 600s\n"));
   EXPECT_THAT(yaml, HasSubstr("\n  learning_rate: 2e-06\n"));
-  EXPECT_THAT(yaml, Not(HasSubstr("reward:")));
+  EXPECT_THAT(yaml, Not(HasSubstr("adapter:")));
 }
 
 TEST(ToYamlTest, LoadsBackToTheSameMessage) {

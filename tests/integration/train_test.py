@@ -68,12 +68,12 @@ class TrainTest(harness.ServiceTest):
         self.assertFalse(
             (self.directory / ".run.service" / "reward-server.log").exists())
 
-    def sft_config(self):
+    def sft_config(self, key="preset"):
         return self.write("sft.yaml", json.dumps({
             "name": "sft",
             "model": {"path": str(WORLD / "policy")},
             "data": {"path": str(WORLD / "data")},
-            "objective": {"preset": "sft"},
+            "objective": {key: "sft"},
             "train": {"epochs": 1, "global_batch": 8, "learning_rate": 1e-3}}))
 
     def pairs(self):
@@ -143,6 +143,55 @@ class TrainTest(harness.ServiceTest):
         self.assertNotEqual(process.returncode, 0)
         self.assertIn("objective.lambda has no effect with objective.kind dpo",
                       process.stderr)
+
+    def test_kind_sft_is_the_preset_and_needs_no_reward_server(self):
+        losses = []
+        for key in ("kind", "preset"):
+            result = harness.json_of(harness.varalign(
+                "train", self.sft_config(key), "--out", self.directory / key,
+                "--json"))
+            self.assertEqual(result["state"], "SUCCEEDED")
+            self.assertFalse((self.directory / f".{key}.service" /
+                              "reward-server.log").exists())
+            losses.append(result["metrics"]["loss"])
+        self.assertEqual(*losses)
+
+    def a_lol(self, name, variant, *arguments):
+        config = self.write("a_lol.yaml", json.dumps({
+            "name": "a-lol",
+            "model": {"path": str(WORLD / "policy")},
+            "reward": {"path": str(WORLD / "reward")},
+            "data": {"path": str(WORLD / "data")},
+            "eval": {"path": str(WORLD / "heldout")},
+            "objective": {"kind": "a_lol", "a_lol": {"variant": variant}},
+            "train": {"workers": 2, "epochs": 10, "global_batch": 8,
+                      "learning_rate": 1e-2, "threads": 1}}))
+        return harness.json_of(harness.varalign(
+            "train", config, "--out", self.directory / name, "--json",
+            *arguments))
+
+    def test_a_lol_learns_from_rewards(self):
+        result = self.a_lol("run", "sequence")
+        self.assertEqual(result["state"], "SUCCEEDED")
+        before, after = (result["metrics"][key] for key in ("before", "after"))
+        self.assertGreater(after["eval_expected_reward"],
+                           before["eval_expected_reward"] + 0.05)
+
+    def test_a_lol_scored_ahead_is_the_same_run(self):
+        losses = [self.a_lol(mode, "sequence", "--set", f"scoring.mode={mode}",
+                             "--set", "train.epochs=1")["metrics"]["loss"]
+                  for mode in ("before", "ahead")]
+        self.assertEqual(*losses)
+
+    def test_weights_keep_the_divergence_that_lambda_is_solved_for(self):
+        # Without a reference in the weights their divergence is the rewards'.
+        result = harness.json_of(self.train(
+            "--set", "objective.ref_logp=none",
+            "--set", "objective.target_kl=0.2", train={"epochs": 1}))
+        self.assertEqual(result["state"], "SUCCEEDED")
+        steps = harness.steps_of(self.directory / "run").values()
+        mean = sum(step["weight_kl"] for step in steps) / len(steps)
+        self.assertAlmostEqual(mean, 0.2, places=5)
 
     def test_an_existing_run_directory_is_not_overwritten(self):
         harness.json_of(self.train(train={"epochs": 1}))

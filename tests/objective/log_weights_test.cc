@@ -94,6 +94,71 @@ TEST(LogWeightsTest, MatchesTheFixtureOfOneBatch) {
               AllNear(Vector{1.244918662, 0.755081338}, kDigits));
 }
 
+// Every response under every prompt: a prompt's Z-set is the whole block, and
+// its own response's weight is what it trains with.
+TEST(LogWeightsTest, MatchesTheFixtureOfCrossedPrompts) {
+  const Vector l[] = {{-10, -14}, {-16, -12}}, r[] = {{1, -2}, {-1, 0.5}};
+  const uint32_t n[] = {20, 10};
+  const struct {
+    Objective::RefLogp ref_logp;
+    Vector expected;
+  } kCases[] = {{Objective::REF_LOGP_SUM, {1.998177898, 1.991859725}},
+                {Objective::REF_LOGP_MEAN, {1.960319389, 1.500520211}},
+                {Objective::REF_LOGP_NONE, {1.905148254, 1.635148952}}};
+  for (const auto& [ref_logp, expected] : kCases) {
+    Vector own;
+    for (size_t i = 0; i < 2; ++i) {
+      std::vector<Score> z_set;
+      for (size_t j = 0; j < 2; ++j) z_set.push_back({r[i][j], l[i][j], n[j]});
+      own.push_back(Weights(z_set, Rule(ref_logp))[i]);
+    }
+    EXPECT_THAT(own, AllNear(expected, kDigits));
+  }
+}
+
+Objective LeaveOneOut(double clip) {
+  Objective rule = Rule(Objective::REF_LOGP_NONE);
+  rule.set_estimator(Objective::ESTIMATOR_LEAVE_ONE_OUT);
+  rule.set_weight_clip(clip);
+  return ResolveObjective(rule).value();
+}
+
+TEST(LogWeightsTest, LeaveOneOutMatchesTheFixture) {
+  EXPECT_THAT(Weights(Rewards({1, 2, 0}), LeaveOneOut(0)),
+              AllNear(Vector{0.648054274, 3.974446500, 0.197876040}, kDigits));
+  EXPECT_THAT(Weights(Rewards({1, 2, 0}), LeaveOneOut(2)),
+              AllNear(Vector{0.648054274, 2, 0.197876040}, kDigits));
+}
+
+// Rows that outweigh all others by hundreds of nats keep their digits.
+TEST(LogWeightsTest, LeaveOneOutStaysExactAtTheExtremes) {
+  ASSERT_OK_AND_ASSIGN(const ZSetWeights weights,
+                       LogWeights(Rewards({1000, 0, -1000}), LeaveOneOut(0)));
+  EXPECT_THAT(weights.log_weights,
+              AllNear(Vector{1000 + std::log(2), -1000 + std::log(2),
+                             -2000 + std::log(2)},
+                      1e-9));
+}
+
+TEST(LogWeightsTest, LeaveOneOutOfOneRowIsAnError) {
+  EXPECT_THAT(
+      LogWeights(Rewards({1}), LeaveOneOut(0)),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("two responses")));
+}
+
+TEST(LogWeightsTest, BatchCentreIsSeenByAClipAlone) {
+  Objective rule = BatchRule(Objective::REF_LOGP_NONE);
+  const auto group = OwnPrompts(3);
+  const Vector plain = Weights(Rewards({5, 6, 10}), rule, group);
+  rule.set_reward_center(Objective::REWARD_CENTER_BATCH);
+  EXPECT_THAT(Weights(Rewards({5, 6, 10}), rule, group), AllNear(plain, 1e-12));
+  rule.set_reward_clip(1.5);  // of -2, -1, 3
+  EXPECT_THAT(Weights(Rewards({5, 6, 10}), rule, group),
+              AllNear(Weights(Rewards({-1.5, -1, 1.5}),
+                              BatchRule(Objective::REF_LOGP_NONE), group),
+                      1e-12));
+}
+
 TEST(LogWeightsTest, EnumeratedResponsesGiveTheOptimum) {
   // pi_ref = (0.4, 0.3, 0.2, 0.1), r = (0, 1, 0.5, 2).
   const std::vector<Score> all = {{0, std::log(0.4), 1},
@@ -365,6 +430,24 @@ TEST(LogWeightsTest, ExpectedTargetsOfReferenceSamples) {
               AllNear(Vector{0.234313, 0.374280, 0.174718, 0.216689}, 1e-6));
   EXPECT_THAT(ExpectedTarget(8, rule),
               AllNear(Vector{0.203797, 0.371939, 0.160860, 0.263404}, 1e-6));
+}
+
+// The other rows' Z is independent of a row: no bias, whatever K.
+TEST(LogWeightsTest, LeaveOneOutIsExactInExpectation) {
+  const struct {
+    int size;
+    double mean;
+  } kCases[] = {{2, 1.473732}, {4, 1.204850}, {8, 1.093752}};
+  for (const auto& [size, mean] : kCases) {
+    Vector target = ExpectedTarget(size, LeaveOneOut(0));
+    double sum = 0;
+    for (const double mass : target) sum += mass;
+    EXPECT_NEAR(sum, mean, 1e-6);
+    for (double& mass : target) mass /= sum;
+    EXPECT_THAT(target, AllNear(Vector{0.175121043, 0.357021261, 0.144362894,
+                                       0.323494802},
+                                1e-9));
+  }
 }
 
 TEST(LogWeightsTest, ManyReferenceSamplesTendToTheirTargets) {

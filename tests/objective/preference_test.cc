@@ -15,17 +15,17 @@ using base::Role;
 using ::testing::HasSubstr;
 using ::varalign::testing::StatusIs;
 
-constexpr PreferenceRow kChosen = {-50, -52, 20, Role::kChosen};
-constexpr PreferenceRow kRejected = {-60, -61, 25, Role::kRejected};
+constexpr PolicyRow kChosen = {-50, -52, 20, Role::kChosen};
+constexpr PolicyRow kRejected = {-60, -61, 25, Role::kRejected};
 
-PreferenceLoss LossOf(const std::vector<PreferenceRow>& rows,
-                      const PreferenceOptions& options = {}) {
+PolicyLoss LossOf(const std::vector<PolicyRow>& rows,
+                  const PreferenceOptions& options = {}) {
   PreferenceSums sums;
   return PreferenceLossOf(rows, options, sums);
 }
 
 TEST(PreferenceLossTest, EqualsTheFixtureOfTheMethod) {
-  const PreferenceLoss loss = LossOf({kChosen, kRejected});
+  const PolicyLoss loss = LossOf({kChosen, kRejected});
   EXPECT_NEAR(loss.loss, 0.644396660, 1e-9);
   EXPECT_NEAR(loss.gradients[0], -0.047502081, 1e-9);
   EXPECT_NEAR(loss.gradients[1], 0.047502081, 1e-9);
@@ -34,7 +34,7 @@ TEST(PreferenceLossTest, EqualsTheFixtureOfTheMethod) {
 // h = 0.1: 0.8 * softplus(-0.1) + 0.2 * softplus(0.1), with
 // softplus(0.1) = 0.644396660 + 0.1.
 TEST(PreferenceLossTest, SmoothedLabelsMixBothWays) {
-  const PreferenceLoss loss =
+  const PolicyLoss loss =
       LossOf({kChosen, kRejected}, {.label_smoothing = 0.2});
   EXPECT_NEAR(loss.loss, 0.664396660, 1e-9);
   // 0.1 * (0.2 - sigmoid(-0.1)), sigmoid(-0.1) = 0.475020813
@@ -42,17 +42,16 @@ TEST(PreferenceLossTest, SmoothedLabelsMixBothWays) {
 }
 
 TEST(PreferenceLossTest, EvenLabelsLeaveEqualRewardsAlone) {
-  const PreferenceRow chosen = {-5, -5, 3, Role::kChosen};
-  const PreferenceRow rejected = {-9, -9, 3, Role::kRejected};
-  const PreferenceLoss loss =
-      LossOf({chosen, rejected}, {.label_smoothing = 0.5});
+  const PolicyRow chosen = {-5, -5, 3, Role::kChosen};
+  const PolicyRow rejected = {-9, -9, 3, Role::kRejected};
+  const PolicyLoss loss = LossOf({chosen, rejected}, {.label_smoothing = 0.5});
   EXPECT_NEAR(loss.loss, std::log(2), 1e-15);
   EXPECT_EQ(loss.gradients[0], 0);
 }
 
 TEST(PreferenceLossTest, SftMixAddsTheChosenLikelihoodPerToken) {
-  const PreferenceLoss plain = LossOf({kChosen, kRejected});
-  const PreferenceLoss mixed = LossOf({kChosen, kRejected}, {.sft_mix = 0.5});
+  const PolicyLoss plain = LossOf({kChosen, kRejected});
+  const PolicyLoss mixed = LossOf({kChosen, kRejected}, {.sft_mix = 0.5});
   EXPECT_NEAR(mixed.loss - plain.loss, 0.5 * 50 / 20, 1e-12);
   EXPECT_NEAR(mixed.gradients[0] - plain.gradients[0], -0.5 / 20, 1e-12);
   EXPECT_EQ(mixed.gradients[1], plain.gradients[1]);
@@ -60,13 +59,13 @@ TEST(PreferenceLossTest, SftMixAddsTheChosenLikelihoodPerToken) {
 
 // Two chosen, two rejected: the mean of the four pairs' own losses.
 TEST(PreferenceLossTest, GroupIsTheMeanOfItsPairs) {
-  const PreferenceRow other_chosen = {-44, -43, 11, Role::kChosen};
-  const PreferenceRow other_rejected = {-70, -66, 9, Role::kRejected};
-  const std::vector<PreferenceRow> rows = {kRejected, kChosen, other_rejected,
-                                           other_chosen};
+  const PolicyRow other_chosen = {-44, -43, 11, Role::kChosen};
+  const PolicyRow other_rejected = {-70, -66, 9, Role::kRejected};
+  const std::vector<PolicyRow> rows = {kRejected, kChosen, other_rejected,
+                                       other_chosen};
   double expected = 0;
-  for (const PreferenceRow& chosen : {kChosen, other_chosen}) {
-    for (const PreferenceRow& rejected : {kRejected, other_rejected}) {
+  for (const PolicyRow& chosen : {kChosen, other_chosen}) {
+    for (const PolicyRow& rejected : {kRejected, other_rejected}) {
       expected += LossOf({chosen, rejected}).loss / 4;
     }
   }
@@ -76,12 +75,12 @@ TEST(PreferenceLossTest, GroupIsTheMeanOfItsPairs) {
 TEST(PreferenceLossTest, GradientsAreThoseOfFiniteDifferences) {
   const PreferenceOptions options = {
       .beta = 0.7, .label_smoothing = 0.1, .sft_mix = 0.3};
-  std::vector<PreferenceRow> rows = {{-5, -5.5, 4, Role::kRejected},
-                                     {-7, -6.5, 5, Role::kChosen},
-                                     {-3, -4.0, 2, Role::kRejected},
-                                     {-6, -6.0, 3, Role::kUnknown},
-                                     {-4, -4.2, 3, Role::kChosen}};
-  const PreferenceLoss loss = LossOf(rows, options);
+  std::vector<PolicyRow> rows = {{-5, -5.5, 4, Role::kRejected},
+                                 {-7, -6.5, 5, Role::kChosen},
+                                 {-3, -4.0, 2, Role::kRejected},
+                                 {-6, -6.0, 3, Role::kUnknown},
+                                 {-4, -4.2, 3, Role::kChosen}};
+  const PolicyLoss loss = LossOf(rows, options);
   constexpr double kDelta = 1e-6;
   for (size_t k = 0; k < rows.size(); ++k) {
     const double at = rows[k].logprob;
@@ -97,8 +96,8 @@ TEST(PreferenceLossTest, GradientsAreThoseOfFiniteDifferences) {
 
 TEST(PreferenceLossTest, PromptWithoutAPairTeachesNothing) {
   PreferenceSums sums;
-  const PreferenceLoss loss = PreferenceLossOf(
-      std::vector<PreferenceRow>{kChosen, kChosen}, {.sft_mix = 1}, sums);
+  const PolicyLoss loss = PreferenceLossOf(
+      std::vector<PolicyRow>{kChosen, kChosen}, {.sft_mix = 1}, sums);
   EXPECT_EQ(loss.loss, 0);
   EXPECT_EQ(loss.gradients[0], 0);
   EXPECT_EQ(sums.pairs(), 0u);
@@ -107,7 +106,7 @@ TEST(PreferenceLossTest, PromptWithoutAPairTeachesNothing) {
 
 TEST(PreferenceLossTest, FarRewardsStayFinite) {
   for (const double far : {-1e6, 1e6}) {
-    const PreferenceLoss loss =
+    const PolicyLoss loss =
         LossOf({{far, 0, 1, Role::kChosen}, {0, 0, 1, Role::kRejected}});
     EXPECT_NEAR(loss.loss, far < 0 ? 1e5 : 0, 1e-9);
     EXPECT_NEAR(loss.gradients[0], far < 0 ? -0.1 : 0, 1e-12);

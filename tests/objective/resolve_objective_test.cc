@@ -147,6 +147,37 @@ TEST(ResolveObjectiveTest, RefusesWhatHasNoMeaning) {
       {"an unspecified value",
        [](Objective& o) { o.set_ref_logp(Objective::REF_LOGP_UNSPECIFIED); },
        "UNSPECIFIED"},
+      {"leave one out of what set",
+       [](Objective& o) {
+         o.set_estimator(Objective::ESTIMATOR_LEAVE_ONE_OUT);
+       },
+       "normalization group"},
+      {"leave one out of a fixed sum",
+       [](Objective& o) {
+         o.set_estimator(Objective::ESTIMATOR_LEAVE_ONE_OUT);
+         o.set_normalization(Objective::NORMALIZATION_GROUP);
+         o.set_convention(Objective::CONVENTION_SUM);
+       },
+       "convention sum"},
+      {"lambda chosen twice",
+       [](Objective& o) {
+         o.set_target_kl(0.2);
+         o.set_lambda(2);
+       },
+       "objective.lambda has no effect with objective.target_kl"},
+      {"a target that nothing reads",
+       [](Objective& o) {
+         o.set_preset(Objective::PRESET_RAFT);
+         o.set_target_kl(0.2);
+       },
+       "objective.target_kl"},
+      {"target below 0", [](Objective& o) { o.set_target_kl(-1); },
+       "objective.target_kl"},
+      {"the batch's mean in no batch set",
+       [](Objective& o) {
+         o.set_reward_center(Objective::REWARD_CENTER_BATCH);
+       },
+       "normalization batch"},
       {"an unknown preset",
        [](Objective& o) { o.set_preset(static_cast<Objective::Preset>(99)); },
        "objective.preset"},
@@ -185,6 +216,67 @@ TEST(ResolveObjectiveTest, AlphaZeroNeedsNoLogProbs) {
   Objective rule = Preset(Objective::PRESET_VAR);
   rule.set_alpha(0);
   EXPECT_FALSE(NeedsLogProbs(rule));
+}
+
+TEST(ResolveObjectiveTest, LeaveOneOutIsClippedUnlessToldOtherwise) {
+  Objective given;
+  given.set_estimator(Objective::ESTIMATOR_LEAVE_ONE_OUT);
+  given.set_normalization(Objective::NORMALIZATION_GROUP);
+  ASSERT_OK_AND_ASSIGN(const Objective clipped, ResolveObjective(given));
+  EXPECT_EQ(clipped.weight_clip(), 10);
+  given.set_weight_clip(0);
+  ASSERT_OK_AND_ASSIGN(const Objective free, ResolveObjective(given));
+  EXPECT_EQ(free.weight_clip(), 0);
+}
+
+TEST(ResolveObjectiveTest, KindSftIsThePresetAndItsKeysAreFew) {
+  Objective given;
+  given.set_kind(Objective::KIND_SFT);
+  ASSERT_OK_AND_ASSIGN(Objective resolved, ResolveObjective(given));
+  EXPECT_FALSE(NeedsRewards(resolved));
+  EXPECT_FALSE(NeedsLogProbs(resolved));
+  EXPECT_EQ(resolved.train_on(), Objective::TRAIN_ON_CHOSEN);
+  ASSERT_OK_AND_ASSIGN(const Objective twice, ResolveObjective(resolved));
+  EXPECT_TRUE(MessageDifferencer::Equals(resolved, twice));
+  given.set_preset(Objective::PRESET_VAR);  // as defaults are filled in
+  ASSERT_OK_AND_ASSIGN(const Objective filled, ResolveObjective(given));
+  EXPECT_TRUE(MessageDifferencer::Equals(resolved, filled));
+  resolved.set_kind(Objective::KIND_VAR);
+  EXPECT_TRUE(
+      MessageDifferencer::Equals(resolved, Preset(Objective::PRESET_SFT)));
+  given.set_lambda(2);
+  EXPECT_THAT(ResolveObjective(given),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("objective.lambda has no effect with "
+                                 "objective.kind sft")));
+}
+
+// r/s clipped at c, over lambda, is r clipped at c s, over lambda s.
+TEST(ResolveObjectiveTest, ScaledRewardsAreAnotherUnitOfLambdaAndClip) {
+  for (const auto unit :
+       {Objective::LAMBDA_UNIT_RAW, Objective::LAMBDA_UNIT_REWARD_SD}) {
+    Objective rule = Preset(Objective::PRESET_VAR);
+    rule.set_lambda_unit(unit);
+    rule.set_reward_scale(Objective::REWARD_SCALE_STD);
+    rule.set_reward_clip(2);
+    EXPECT_TRUE(NeedsRewardSd(rule));
+    const Objective raw = WithRawLambda(rule, 3);
+    EXPECT_FALSE(NeedsRewardSd(raw));
+    EXPECT_EQ(raw.lambda(), 3);
+    EXPECT_EQ(raw.reward_clip(), 6);
+  }
+}
+
+TEST(ResolveObjectiveTest, TargetKlNeedsNoSdAndGivesWayToItsLambda) {
+  Objective rule = Preset(Objective::PRESET_VAR);
+  rule.set_target_kl(0.1);
+  EXPECT_FALSE(NeedsRewardSd(rule));
+  EXPECT_THAT(LogWeights(Rewards({1, 2}), rule),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  const Objective fixed = WithLambda(rule, 0.25);
+  EXPECT_EQ(fixed.lambda(), 0.25);
+  EXPECT_OK(LogWeights(Rewards({1, 2}), fixed).status());
+  EXPECT_OK(ResolveObjective(fixed).status());
 }
 
 TEST(ResolveObjectiveTest, RawLambdaIsLambdaTimesTheSd) {

@@ -35,6 +35,41 @@ TEST(WeightWarningsTest, TheDefaultsAreQuiet) {
   }
 }
 
+TEST(WeightWarningsTest, AdvantagesAreQuietButForAPenaltyWithoutABound) {
+  Objective rule;
+  rule.set_kind(Objective::KIND_A_LOL);
+  ASSERT_OK_AND_ASSIGN(rule, ResolveObjective(rule));
+  EXPECT_THAT(Codes(PlanWarnings(rule, kPairs)), IsEmpty());
+  WeightMetrics metrics;
+  metrics.rows = 64;
+  metrics.ess_norm = 0;
+  metrics.length_corr = 1;
+  EXPECT_THAT(Codes(MetricWarnings(rule, metrics)), IsEmpty());
+  rule.mutable_a_lol()->set_variant(Objective::ALol::VARIANT_KL);
+  EXPECT_THAT(Codes(PlanWarnings(rule, kPairs)), ElementsAre("unbounded_loss"));
+}
+
+TEST(WeightWarningsTest, PromptsWithOneResponseAreRefusedByWhoNeedsTwo) {
+  Objective rule = Rule(Objective::REF_LOGP_NONE);
+  rule.set_estimator(Objective::ESTIMATOR_LEAVE_ONE_OUT);
+  const ZSetCounts counts = {
+      .rows = 5, .z_sets = 3, .trivial_z_rows = 1, .rows_without_rival = 1};
+  EXPECT_THAT(CheckZSets(rule, counts),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("one response: 1")));
+  Objective a_lol;
+  a_lol.set_kind(Objective::KIND_A_LOL);
+  ASSERT_OK_AND_ASSIGN(a_lol, ResolveObjective(a_lol));
+  EXPECT_OK(CheckZSets(a_lol, counts));
+  const ZSetCounts singles = {
+      .rows = 3, .z_sets = 3, .trivial_z_rows = 3, .rows_without_rival = 3};
+  EXPECT_THAT(CheckZSets(a_lol, singles),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("objective.a_lol.value none")));
+  a_lol.mutable_a_lol()->set_value(Objective::ALol::VALUE_NONE);
+  EXPECT_OK(CheckZSets(a_lol, singles));
+}
+
 TEST(WeightWarningsTest, TheLiteralReadingIsNot) {
   EXPECT_THAT(
       Codes(PlanWarnings(Preset(Objective::PRESET_VAR_LITERAL), kPairs)),

@@ -17,6 +17,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "model/adapter.h"
+#include "objective/log_weights.h"
+#include "objective/policy_loss.h"
 #include "tests/model/golden_model.h"
 #include "tests/testing/status_matchers.h"
 
@@ -171,8 +173,9 @@ void ExpectPeftSteps(const std::string& name, at::ScalarType dtype,
   EXPECT_TRUE(at::equal(rank.state.parameters.base, base));
 }
 
-// The rows of dpo.json are pairs, chosen first.
-LocalBatch PairsOf(const base::Json& golden) {
+// The rows of the golden, pairs of them together, chosen first, or each apart.
+LocalBatch ResponsesOf(const base::Json& golden, const v1::Objective& rule) {
+  const bool of_pairs = rule.kind() == v1::Objective::KIND_DPO;
   LocalBatch batch;
   MicroBatch& micro = batch.micro_batches.emplace_back();
   std::vector<std::vector<uint32_t>> ids;
@@ -185,30 +188,31 @@ LocalBatch PairsOf(const base::Json& golden) {
     ids.push_back(row["response"].get<std::vector<uint32_t>>());
     rows.push_back({prompt, ids.back()});
     const bool chosen = i % 2 == 0;
-    if (chosen) micro.preferences.emplace_back();
-    micro.preferences.back().push_back(
+    if (chosen || !of_pairs) micro.policy_rows.emplace_back();
+    micro.policy_rows.back().push_back(
         {.reference_logprob = golden["reference"][i],
          .num_tokens = static_cast<uint32_t>(ids.back().size()),
-         .role = chosen ? base::Role::kChosen : base::Role::kRejected});
+         .role = chosen ? base::Role::kChosen : base::Role::kRejected,
+         .advantage = of_pairs ? 0 : golden["advantages"][i].get<double>()});
   }
   micro.packed = data::PackRows(rows);
-  batch.divisor = static_cast<double>(micro.preferences.size());
-  batch.preference = {.beta = golden["beta"],
-                      .label_smoothing = golden["label_smoothing"],
-                      .sft_mix = golden["sft_mix"]};
+  batch.divisor = static_cast<double>(micro.policy_rows.size());
+  batch.policy_loss = objective::PolicyLossFunctionOf(rule);
   return batch;
 }
 
-void ExpectDpoSteps(at::ScalarType dtype, double tolerance) {
+void ExpectSteps(const std::string& name,
+                 v1::Objective (*rule)(const base::Json&), at::ScalarType dtype,
+                 double tolerance) {
   const auto model = model::GoldenDirectory("llama-untied");
   ASSERT_OK_AND_ASSIGN(const std::string text,
-                       base::ReadFile(model.parent_path() / "dpo.json"));
+                       base::ReadFile(model.parent_path() / name));
   ASSERT_OK_AND_ASSIGN(const base::Json golden, base::ParseJson(text));
   ASSERT_OK_AND_ASSIGN(model::Parameters parameters,
                        model::LoadModel(model, dtype));
   const base::Json& adamw = golden["adamw"];
   OneRank rank(std::move(parameters), adamw);
-  const LocalBatch batch = PairsOf(golden);
+  const LocalBatch batch = ResponsesOf(golden, rule(golden));
   for (const base::Json& expected : adamw["steps"]) {
     ASSERT_OK_AND_ASSIGN(
         const StepOutcome outcome,
@@ -217,7 +221,7 @@ void ExpectDpoSteps(at::ScalarType dtype, double tolerance) {
     EXPECT_NEAR(outcome.loss, loss, tolerance * loss);
     const double norm = expected["gradient_norm"];
     EXPECT_NEAR(outcome.grad_norm, norm, tolerance * norm);
-    EXPECT_EQ(outcome.preferences.pairs(), 2u);
+    EXPECT_EQ(outcome.preferences.pairs(), name == "dpo.json" ? 2u : 0u);
     for (const auto& [parameter, tensor] :
          model::HuggingFaceTensors(rank.state.parameters)) {
       const double length = expected["parameter_norms"][parameter];
@@ -227,15 +231,39 @@ void ExpectDpoSteps(at::ScalarType dtype, double tolerance) {
   }
 }
 
+v1::Objective DpoRule(const base::Json& golden) {
+  v1::Objective rule;
+  rule.set_kind(v1::Objective::KIND_DPO);
+  rule.set_beta(golden["beta"]);
+  rule.set_label_smoothing(golden["label_smoothing"]);
+  rule.set_sft_mix(golden["sft_mix"]);
+  return objective::ResolveObjective(rule).value();
+}
+
+v1::Objective ALolRule(const base::Json& golden) {
+  v1::Objective rule;
+  rule.set_kind(v1::Objective::KIND_A_LOL);
+  rule.mutable_a_lol()->set_clip(golden["clip"]);
+  return objective::ResolveObjective(rule).value();
+}
+
 // The rotary table is in float32 as above, and the chosen and the rejected row
 // nearly cancel in many gradients, which AdamW then makes as large as others:
 // norms end 1.6e-5 apart.
 TEST(PreferenceStepTest, EqualsTorchOverFiveUpdatesInFloat64) {
-  ExpectDpoSteps(at::kDouble, 5e-5);
+  ExpectSteps("dpo.json", DpoRule, at::kDouble, 5e-5);
 }
 
 TEST(PreferenceStepTest, EqualsTorchOverFiveUpdatesInFloat32) {
-  ExpectDpoSteps(at::kFloat, 1e-4);
+  ExpectSteps("dpo.json", DpoRule, at::kFloat, 1e-4);
+}
+
+TEST(AdvantageStepTest, EqualsTorchOverFiveUpdatesInFloat64) {
+  ExpectSteps("a_lol.json", ALolRule, at::kDouble, 1e-5);
+}
+
+TEST(AdvantageStepTest, EqualsTorchOverFiveUpdatesInFloat32) {
+  ExpectSteps("a_lol.json", ALolRule, at::kFloat, 1e-4);
 }
 
 class AdapterStepTest : public ::testing::TestWithParam<std::string> {};

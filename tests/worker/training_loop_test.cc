@@ -315,6 +315,35 @@ TEST_F(TrainingLoopTest, PreferencesDoNotDependOnTheSplit) {
   }
 }
 
+// The same of advantages, whose weights the policy has a part in.
+TEST_F(TrainingLoopTest, AdvantagesDoNotDependOnTheSplit) {
+  for (const auto variant : {v1::Objective::ALol::VARIANT_SEQUENCE,
+                             v1::Objective::ALol::VARIANT_REF_FREE,
+                             v1::Objective::ALol::VARIANT_KL}) {
+    v1::Objective objective;
+    objective.set_kind(v1::Objective::KIND_A_LOL);
+    objective.mutable_a_lol()->set_variant(variant);
+    const TinyRunResult whole =
+        Run({.dtype = at::kDouble,
+             .max_steps = 3,
+             .prompt_sharing = base::PromptSharing::kOff,
+             .objective = objective});
+    ASSERT_OK(whole.status);
+    EXPECT_TRUE(whole.steps.front().has_weights());
+    const TinyRunResult split = Run({.world_size = 3,
+                                     .micro_batch_tokens = 20,
+                                     .dtype = at::kDouble,
+                                     .max_steps = 3,
+                                     .objective = objective});
+    ASSERT_OK(split.status);
+    ASSERT_EQ(split.steps.size(), 3u);
+    for (size_t i = 0; i < 3; ++i) {
+      EXPECT_NEAR(split.steps[i].loss(), whole.steps[i].loss(), 1e-9);
+    }
+    EXPECT_LT(Distance(split.parameters, whole.parameters), 1e-9);
+  }
+}
+
 TEST_F(TrainingLoopTest, PreferencesAreLearntAndReported) {
   const TinyRunResult run = Run({.global_batch = 40, .objective = Dpo()});
   ASSERT_OK(run.status);
