@@ -289,8 +289,9 @@ class Preparation {
 absl::StatusOr<PrepareResult> Run(const PrepareOptions& options,
                                   const std::vector<ExampleEncoder>& encoders,
                                   const fs::path& directory) {
-  ASSIGN_OR_RETURN(data::DatasetWriter writer,
-                   data::DatasetWriter::Create(directory));
+  ASSIGN_OR_RETURN(
+      data::DatasetWriter writer,
+      data::DatasetWriter::Create(directory, data::DatasetWriter::kShardBytes, options.kept));
   Preparation preparation(options, encoders, std::move(writer),
                           directory / kRejectedFile);
   for (const fs::path& input : options.inputs) {

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/progress.h"
 #include "cli/inspect_rows.h"
+#include "data/kept_columns.h"
 #include "data/row_columns.h"
 #include "data/row_format.h"
 
@@ -26,6 +27,7 @@ struct PrepareOptions {
   std::filesystem::path out;                  // must not hold anything
   std::optional<data::RowFormat> format;      // none: that of the first row
   data::RowColumns columns;
+  data::KeptColumns kept;  // by their names in the file
   // Tokens of a prompt with a response; none: what the models are made for.
   std::optional<uint32_t> max_length;
   // Share of rejected rows, in [0, 1], above which there is no data set; rows

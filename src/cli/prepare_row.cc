@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "cli/prepare_fit.h"
+#include "data/kept_columns.h"
 
 namespace varalign::cli {
 namespace {
@@ -14,6 +15,7 @@ using Encoders = std::span<const ExampleEncoder* const>;
 data::NewExample ToNewExample(FittedExample fitted) {
   data::NewExample example;
   const bool reward_view = fitted.views.size() > 1;
+  example.texts = std::move(fitted.example.texts);
   example.prompt = std::move(fitted.views[0].prompt);
   if (reward_view) example.reward_prompt = std::move(fitted.views[1].prompt);
   for (size_t k = 0; k < fitted.example.responses.size(); ++k) {
@@ -26,6 +28,7 @@ data::NewExample ToNewExample(FittedExample fitted) {
     row.reward = response.reward;
     row.logprob_sum = response.logprob_sum;
     row.role = response.role;
+    row.numbers = response.numbers;
     example.rows.push_back(std::move(row));
   }
   return example;
@@ -39,6 +42,7 @@ absl::Status Fill(const data::SourceLine& line,
     ASSIGN_OR_RETURN(format, data::DetectFormat(json));
   }
   ASSIGN_OR_RETURN(data::ParsedExample parsed, data::ParseRow(json, *format));
+  RETURN_IF_ERROR(data::ReadKeptColumns(json, options.kept, parsed));
   row.dropped = std::move(parsed.dropped);
   ASSIGN_OR_RETURN(FittedExample fitted,
                    FitExample(encoders, std::move(parsed)));

@@ -31,6 +31,7 @@ constexpr char kHelp[] =
 struct PrepareArguments {
   std::string model, reward, out, format = "auto";
   std::vector<std::string> in, columns;
+  data::KeptColumns kept;
   uint32_t max_length = 0;
   double max_bad_fraction = 0.01;
   bool strict = false;
@@ -49,6 +50,8 @@ absl::StatusOr<PrepareOptions> ReadOptions(const PrepareArguments& arguments) {
     ASSIGN_OR_RETURN(options.format, data::RowFormatNamed(arguments.format));
   }
   ASSIGN_OR_RETURN(options.columns, data::ParseColumns(arguments.columns));
+  options.kept = arguments.kept;
+  RETURN_IF_ERROR(data::CheckKeptColumns(options.kept));
   if (arguments.max_length > 0) options.max_length = arguments.max_length;
   options.max_bad_fraction = arguments.max_bad_fraction;
   if (arguments.strict) options.boundary = PrepareOptions::Boundary::kReject;
@@ -125,6 +128,11 @@ void AddPrepareVerb(CLI::App& app, Action& action,
                    "auto (default), hh, preference, groups, sft, offsetbias");
   verb->add_option("--columns", arguments->columns,
                    "names of the file's columns: prompt=question ...");
+  verb->add_option("--keep-number", arguments->kept.numbers,
+                   "number columns to keep, for reward.column of a run: one "
+                   "value a row, or a list with one a response");
+  verb->add_option("--keep-text", arguments->kept.texts,
+                   "text columns to keep, for reward.exact_match of a run");
   verb->add_option("--max-length", arguments->max_length,
                    "most tokens of prompt and response (default: the model's)");
   verb->add_option("--max-bad-fraction", arguments->max_bad_fraction,

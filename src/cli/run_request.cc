@@ -14,6 +14,7 @@
 #include "cli/model_place.h"
 #include "config/rules.h"
 #include "data/manifest.h"
+#include "data/reward_rules.h"
 #include "data/reward_tokenizer.h"
 #include "objective/log_weights.h"
 #include "objective/score_kinds.h"
@@ -90,15 +91,10 @@ absl::Status CheckRewardModel(const char* who, const v1::RunConfig& config,
   return data::CheckRewardTokenizer(manifest, model);
 }
 
-objective::ScoreKinds ColumnsOf(const v1::DatasetManifest& manifest) {
-  return {.rewards = manifest.has_rewards(),
-          .logprobs = manifest.has_logprobs()};
-}
-
 absl::Status CheckColumns(const v1::RunConfig& config,
                           const v1::DatasetManifest& manifest) {
-  const objective::ScoreKinds missing =
-      objective::MissingScores(config.objective(), ColumnsOf(manifest));
+  const objective::ScoreKinds missing = objective::MissingScores(
+      config.objective(), objective::KnownScores(config, manifest));
   if (missing.rewards) {
     return BadConfig(absl::StrCat(
         "scoring.mode: columns, but the data set has no rewards; set it to "
@@ -143,9 +139,7 @@ absl::StatusOr<config::LoadedConfig> LoadResolvedConfig(
 
 bool NeedsRewardServer(const v1::RunConfig& config,
                        const v1::DatasetManifest& manifest) {
-  return objective::ServedScores(config.objective(), ColumnsOf(manifest),
-                                 config.scoring().mode())
-      .any();
+  return objective::ServedScores(config, config.objective(), manifest).any();
 }
 
 absl::StatusOr<bool> RunNeedsRewardServer(const v1::RunConfig& config) {
@@ -155,10 +149,12 @@ absl::StatusOr<bool> RunNeedsRewardServer(const v1::RunConfig& config) {
   if (config.eval().path().empty()) return false;
   ASSIGN_OR_RETURN(const v1::DatasetManifest held_out,
                    data::ReadManifest(config.eval().path()));
-  return !data::IsScored(held_out);
+  return objective::ServedHeldOutScores(config, held_out).any();
 }
 
 absl::Status CheckInputs(const v1::RunConfig& config) {
+  const auto rules = data::RewardRules::Create(config.reward());
+  if (!rules.ok()) return BadConfig(std::string(rules.status().message()));
   RETURN_IF_ERROR(CheckModel("model.path", config.model().path()));
   ASSIGN_OR_RETURN(const v1::DatasetManifest manifest,
                    CheckDataset("data.path", config.data().path()));
@@ -173,13 +169,12 @@ absl::Status CheckInputs(const v1::RunConfig& config) {
     RETURN_IF_ERROR(data::CheckTokenizer(held_out, config.model().path()));
     RETURN_IF_ERROR(
         CheckRowLength("eval.path", held_out, config.model().path()));
-    if (!data::IsScored(held_out)) {
+    if (objective::ServedHeldOutScores(config, held_out).rewards) {
       RETURN_IF_ERROR(CheckRewardModel("eval.path", config,
                                        config.eval().path(), held_out));
     }
   }
-  if (NeedsRewardServer(config, manifest) &&
-      objective::NeedsRewards(config.objective())) {
+  if (objective::ServedScores(config, config.objective(), manifest).rewards) {
     RETURN_IF_ERROR(CheckRewardModel("the objective", config,
                                      config.data().path(), manifest));
   }

@@ -94,19 +94,36 @@ void CheckLora(const v1::RunConfig& config, std::vector<Conflict>& conflicts) {
   }
 }
 
+// Sources of the reward that have no meaning as they are combined.
+void CheckRewardSources(const v1::RunConfig& config,
+                        std::vector<Conflict>& conflicts) {
+  const v1::RewardConfig& reward = config.reward();
+  const bool rules =
+      !reward.column().name().empty() || !reward.pattern().regex().empty() ||
+      reward.length().weight() != 0 || !reward.exact_match().column().empty();
+  if (reward.weight() != 1 && (!rules || reward.path().empty())) {
+    conflicts.push_back(
+        {{"reward.weight"},
+         "has a meaning only for a reward model (reward.path) beside another "
+         "source of rewards (reward.column, pattern, length or exact_match); "
+         "leave it out"});
+  }
+  if (rules && config.scoring().mode() == v1::ScoringConfig::MODE_AHEAD) {
+    conflicts.push_back(
+        {{"scoring.mode", "reward"},
+         "ahead takes rewards from a reward model alone; with reward.column, "
+         "pattern, length or exact_match use before or auto"});
+  }
+}
+
 // Keys whose part of the program is still to come: refused, never ignored.
 void CheckAbsent(const v1::RunConfig& config,
                  std::vector<Conflict>& conflicts) {
   const v1::Objective& objective = config.objective();
-  const v1::RewardConfig& reward = config.reward();
   const auto absent = [&](const char* path, bool set) {
     if (set) conflicts.push_back({{path}, "not supported yet; leave it out"});
   };
   absent("objective.kind", objective.kind() == v1::Objective::KIND_RM);
-  absent("reward.column.name", !reward.column().name().empty());
-  absent("reward.pattern.regex", !reward.pattern().regex().empty());
-  absent("reward.length.weight", reward.length().weight() != 0);
-  absent("reward.exact_match.column", !reward.exact_match().column().empty());
   absent("eval.keep_best", config.eval().keep_best());
   absent("eval.patience", config.eval().patience() != 0);
 }
@@ -165,6 +182,7 @@ std::vector<Conflict> FindConflicts(const v1::RunConfig& config) {
   CheckEval(config, conflicts);
   CheckMoments(config, conflicts);
   CheckLora(config, conflicts);
+  CheckRewardSources(config, conflicts);
   CheckAbsent(config, conflicts);
   return conflicts;
 }

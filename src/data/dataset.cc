@@ -6,9 +6,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "base/string_view.h"
 #include "data/shard.h"
 
 namespace varalign::data {
@@ -20,6 +22,27 @@ std::optional<double> Known(std::span<const double> values, uint64_t row) {
   return values[row];
 }
 
+// The column `name` over all shards.
+template <typename T, typename Columns>
+absl::StatusOr<std::vector<T>> Joined(const std::vector<OpenShard>& shards,
+                                      Columns OpenShard::* columns,
+                                      std::string_view name) {
+  std::vector<T> joined;
+  for (const OpenShard& shard : shards) {
+    const auto found = (shard.*columns).find(std::string(name));
+    if (found == (shard.*columns).end()) {
+      const auto name_of = [](std::string* out, const auto& column) {
+        out->append(column.first);
+      };
+      return absl::NotFoundError(absl::StrCat(
+          "the data set has no such column: ", base::ToAbsl(name), ", it has [",
+          absl::StrJoin(shard.*columns, ", ", name_of), "]"));
+    }
+    joined.insert(joined.end(), found->second.begin(), found->second.end());
+  }
+  return joined;
+}
+
 }  // namespace
 
 struct Dataset::State {
@@ -29,6 +52,8 @@ struct Dataset::State {
   // Numbers of the first example and row of each shard, and the totals.
   std::vector<uint64_t> first_examples = {0};
   std::vector<uint64_t> first_rows = {0};
+  // Over those of the shards, by SetScores.
+  RowScores scores;
 };
 
 Dataset::Dataset(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -64,27 +89,55 @@ uint64_t Dataset::num_examples() const { return state_->first_examples.back(); }
 
 ExampleView Dataset::example(uint64_t index) const {
   const std::vector<uint64_t>& firsts = state_->first_examples;
-  const auto number = static_cast<size_t>(
+  const auto shard_number = static_cast<size_t>(
       std::upper_bound(firsts.begin(), firsts.end(), index) - firsts.begin() -
       1);
-  const OpenShard& shard = state_->shards[number];
-  const uint64_t local = index - firsts[number];
+  const OpenShard& shard = state_->shards[shard_number];
+  const uint64_t local = index - firsts[shard_number];
 
   ExampleView view;
   view.prompt = shard.prompts.At(local);
   view.reward_prompt = shard.reward_prompts.At(local);
-  view.first_row = state_->first_rows[number] + shard.first_rows[local];
+  view.first_row = state_->first_rows[shard_number] + shard.first_rows[local];
+  const RowScores& scores = state_->scores;
   for (uint64_t row = shard.first_rows[local];
        row < shard.first_rows[local + 1]; ++row) {
-    view.rows.push_back({.response = shard.responses.At(row),
-                         .reward_response = shard.reward_responses.At(row),
-                         .reward = Known(shard.rewards, row),
-                         .logprob_sum = Known(shard.logprob_sums, row),
-                         .role = shard.roles.empty() ? base::Role::kUnknown
-                                                     : static_cast<base::Role>(
-                                                           shard.roles[row])});
+    const uint64_t number = state_->first_rows[shard_number] + row;
+    view.rows.push_back(
+        {.response = shard.responses.At(row),
+         .reward_response = shard.reward_responses.At(row),
+         .reward = scores.rewards.has_value() ? (*scores.rewards)[number]
+                                              : Known(shard.rewards, row),
+         .logprob_sum = scores.logprob_sums.has_value()
+                            ? (*scores.logprob_sums)[number]
+                            : Known(shard.logprob_sums, row),
+         .role = shard.roles.empty()
+                     ? base::Role::kUnknown
+                     : static_cast<base::Role>(shard.roles[row])});
   }
   return view;
+}
+
+absl::StatusOr<std::vector<double>> Dataset::NumberColumn(
+    std::string_view name) const {
+  return Joined<double>(state_->shards, &OpenShard::numbers, name);
+}
+
+absl::StatusOr<std::vector<std::string_view>> Dataset::TextColumn(
+    std::string_view name) const {
+  return Joined<std::string_view>(state_->shards, &OpenShard::texts, name);
+}
+
+void Dataset::SetScores(RowScores scores) {
+  v1::DatasetManifest& manifest = state_->manifest;
+  if (scores.rewards.has_value()) {
+    manifest.set_has_rewards(true);
+    state_->scores.rewards = std::move(scores.rewards);
+  }
+  if (scores.logprob_sums.has_value()) {
+    manifest.set_has_logprobs(true);
+    state_->scores.logprob_sums = std::move(scores.logprob_sums);
+  }
 }
 
 }  // namespace varalign::data

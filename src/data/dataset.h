@@ -7,11 +7,14 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/role.h"
+#include "data/kept_columns.h"
 #include "data/manifest.h"
 
 namespace varalign::data {
@@ -32,7 +35,13 @@ struct ExampleView {
   uint64_t first_row = 0;  // number of rows[0] in the data set
 };
 
-// Immutable; any thread. Examples are numbered over all shards.
+// Scores of all rows, in their order.
+struct RowScores {
+  std::optional<std::vector<double>> rewards = {};
+  std::optional<std::vector<double>> logprob_sums = {};
+};
+
+// Any thread, but for SetScores. Examples are numbered over all shards.
 class Dataset {
  public:
   // Verifies size and checksum of every shard. DataLoss names the shard that
@@ -49,6 +58,17 @@ class Dataset {
   // REQUIRES: index < num_examples().
   ExampleView example(uint64_t index) const;
 
+  // A column that `prepare` has kept: numbers [rows], texts [examples] inside
+  // the data set. NotFound lists those there are.
+  absl::StatusOr<std::vector<double>> NumberColumn(std::string_view name) const;
+  absl::StatusOr<std::vector<std::string_view>> TextColumn(
+      std::string_view name) const;
+
+  // From here on the rows have these scores, and the manifest says so; what is
+  // absent stays as it was. The files do not change.
+  // REQUIRES: a finite value for every row.
+  void SetScores(RowScores scores);
+
  private:
   struct State;
   explicit Dataset(std::unique_ptr<State> state);
@@ -62,21 +82,26 @@ struct NewRow {
   std::optional<double> reward = {};
   std::optional<double> logprob_sum = {};
   base::Role role = base::Role::kUnknown;
+  std::vector<double> numbers = {};  // of the columns that are kept
 };
 struct NewExample {
   std::vector<uint32_t> prompt = {};
   std::vector<uint32_t> reward_prompt = {};
   std::vector<NewRow> rows = {};
+  std::vector<std::string> texts = {};  // of the columns that are kept
 };
 
 // Writes a data set directory: shards as they fill, the manifest last. Without
 // Finish the directory is no data set; the destructor removes what it wrote.
 class DatasetWriter {
  public:
-  // AlreadyExists if `directory` holds anything.
+  static constexpr uint64_t kShardBytes = 64ull << 20;
+
+  // AlreadyExists if `directory` holds anything. Every example brings values
+  // for `kept`.
   static absl::StatusOr<DatasetWriter> Create(
       const std::filesystem::path& directory,
-      uint64_t shard_bytes = 64ull << 20);
+      uint64_t shard_bytes = kShardBytes, KeptColumns kept = {});
   DatasetWriter(DatasetWriter&&) noexcept;
   ~DatasetWriter();
 

@@ -30,22 +30,32 @@ struct TextColumn {
   }
 };
 
+struct KeptText {
+  std::vector<uint8_t> bytes;
+  std::vector<uint32_t> lengths;
+};
+
 // The shard that is being filled.
 struct Columns {
   std::vector<uint32_t> num_responses;
   TextColumn prompts, responses, reward_prompts, reward_responses;
   std::vector<double> rewards, logprob_sums;
   std::vector<uint8_t> roles;
+  std::vector<std::vector<double>> numbers;  // of each column that is kept
+  std::vector<KeptText> texts;
 
   uint64_t Bytes() const {
-    return 4 * (prompts.ids.size() + responses.ids.size() +
+    uint64_t kept = 8 * numbers.size() * rewards.size();
+    for (const KeptText& text : texts) kept += text.bytes.size();
+    return kept +
+           4 * (prompts.ids.size() + responses.ids.size() +
                 reward_prompts.ids.size() + reward_responses.ids.size()) +
            25 * rewards.size() + 12 * num_responses.size();
   }
 };
 
 template <typename T>
-base::TensorSpan Column(const char* name, base::Dtype dtype,
+base::TensorSpan Column(const std::string& name, base::Dtype dtype,
                         const std::vector<T>& values) {
   return {.name = name,
           .dtype = dtype,
@@ -55,7 +65,8 @@ base::TensorSpan Column(const char* name, base::Dtype dtype,
 
 // Widest first, so that every tensor starts at a multiple of its size. A column
 // without a known value is left out.
-std::vector<base::TensorSpan> TensorsOf(const Columns& columns) {
+std::vector<base::TensorSpan> TensorsOf(const Columns& columns,
+                                        const KeptColumns& kept) {
   using base::Dtype;
   std::vector<base::TensorSpan> tensors;
   const auto known = [](double value) { return !std::isnan(value); };
@@ -65,6 +76,10 @@ std::vector<base::TensorSpan> TensorsOf(const Columns& columns) {
     if (std::any_of(values->begin(), values->end(), known)) {
       tensors.push_back(Column(name, Dtype::kF64, *values));
     }
+  }
+  for (size_t i = 0; i < kept.numbers.size(); ++i) {
+    tensors.push_back(Column(kNumbersPrefix + kept.numbers[i], Dtype::kF64,
+                             columns.numbers[i]));
   }
   tensors.push_back(Column(kNumResponses, Dtype::kU32, columns.num_responses));
   const auto add = [&](const char* ids, const char* lengths,
@@ -77,14 +92,25 @@ std::vector<base::TensorSpan> TensorsOf(const Columns& columns) {
   add(kResponseIds, kResponseLengths, columns.responses);
   add(kRewardPromptIds, kRewardPromptLengths, columns.reward_prompts);
   add(kRewardResponseIds, kRewardResponseLengths, columns.reward_responses);
+  for (size_t i = 0; i < kept.texts.size(); ++i) {
+    tensors.push_back(Column(kTextLengthsPrefix + kept.texts[i], Dtype::kU32,
+                             columns.texts[i].lengths));
+  }
   if (std::any_of(columns.roles.begin(), columns.roles.end(),
                   [](uint8_t role) { return role != 0; })) {
     tensors.push_back(Column(kRoles, Dtype::kU8, columns.roles));
   }
+  for (size_t i = 0; i < kept.texts.size(); ++i) {
+    tensors.push_back(Column(kTextsPrefix + kept.texts[i], Dtype::kU8,
+                             columns.texts[i].bytes));
+  }
   return tensors;
 }
 
-absl::Status CheckExample(const NewExample& example) {
+absl::Status CheckExample(const NewExample& example, const KeptColumns& kept) {
+  if (example.texts.size() != kept.texts.size()) {
+    return absl::InvalidArgumentError("the example lacks texts to keep");
+  }
   if (example.prompt.empty()) {
     return absl::InvalidArgumentError("the prompt has no token");
   }
@@ -96,6 +122,12 @@ absl::Status CheckExample(const NewExample& example) {
     if (row.response.empty()) {
       return absl::InvalidArgumentError(
           absl::StrCat("the response has no token: response ", k));
+    }
+    if (row.numbers.size() != kept.numbers.size() ||
+        !std::all_of(row.numbers.begin(), row.numbers.end(),
+                     [](double value) { return std::isfinite(value); })) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "a number to keep is missing or not finite: response ", k));
     }
     if (!std::isfinite(row.reward.value_or(0))) {
       return absl::InvalidArgumentError(
@@ -116,6 +148,7 @@ struct DatasetWriter::State {
   uint64_t shard_bytes = 0;
   bool created_directory = false;
   bool finished = false;
+  KeptColumns kept;
   Columns columns;
   v1::DatasetManifest counts;
   // Every row so far has one.
@@ -158,7 +191,18 @@ struct DatasetWriter::State {
     columns.num_responses.push_back(static_cast<uint32_t>(example.rows.size()));
     columns.prompts.Add(example.prompt);
     columns.reward_prompts.Add(example.reward_prompt);
+    columns.numbers.resize(kept.numbers.size());
+    columns.texts.resize(kept.texts.size());
+    for (size_t i = 0; i < example.texts.size(); ++i) {
+      const std::string& text = example.texts[i];
+      KeptText& column = columns.texts[i];
+      column.bytes.insert(column.bytes.end(), text.begin(), text.end());
+      column.lengths.push_back(static_cast<uint32_t>(text.size()));
+    }
     for (const NewRow& row : example.rows) {
+      for (size_t i = 0; i < row.numbers.size(); ++i) {
+        columns.numbers[i].push_back(row.numbers[i]);
+      }
       columns.responses.Add(row.response);
       columns.reward_responses.Add(row.reward_response);
       columns.rewards.push_back(row.reward.value_or(kUnknown));
@@ -176,7 +220,7 @@ struct DatasetWriter::State {
     shard.set_num_rows(columns.rewards.size());
     ASSIGN_OR_RETURN(const base::WrittenFile written,
                      base::WriteSafetensors(directory / shard.file(),
-                                            TensorsOf(columns), {}));
+                                            TensorsOf(columns, kept), {}));
     shard.set_num_bytes(written.num_bytes);
     shard.set_xxh3_128(written.xxh3_128);
     *counts.add_shards() = std::move(shard);
@@ -191,7 +235,8 @@ DatasetWriter::DatasetWriter(DatasetWriter&&) noexcept = default;
 DatasetWriter::~DatasetWriter() = default;
 
 absl::StatusOr<DatasetWriter> DatasetWriter::Create(const fs::path& directory,
-                                                    uint64_t shard_bytes) {
+                                                    uint64_t shard_bytes,
+                                                    KeptColumns kept) {
   std::error_code error;
   const bool exists = fs::exists(directory, error);
   if (exists &&
@@ -204,12 +249,13 @@ absl::StatusOr<DatasetWriter> DatasetWriter::Create(const fs::path& directory,
   auto state = std::make_unique<State>();
   state->directory = directory;
   state->shard_bytes = shard_bytes;
+  state->kept = std::move(kept);
   state->created_directory = !exists;
   return DatasetWriter(std::move(state));
 }
 
 absl::Status DatasetWriter::Add(const NewExample& example) {
-  RETURN_IF_ERROR(CheckExample(example));
+  RETURN_IF_ERROR(CheckExample(example, state_->kept));
   state_->Count(example);
   state_->Append(example);
   if (state_->columns.Bytes() < state_->shard_bytes) return absl::OkStatus();

@@ -22,6 +22,8 @@ struct ParsedResponse {
   std::optional<double> reward;
   std::optional<double> logprob_sum;
   std::optional<uint32_t> num_tokens;
+  uint32_t place = 0;           // among the responses of the row
+  std::vector<double> numbers;  // of KeptColumns::numbers
   base::Role role = base::Role::kUnknown;
 };
 
@@ -32,6 +34,7 @@ struct ParsedExample {
   // A prompt that is no conversation: responses go on where it stops.
   std::optional<std::string> plain_prompt;
   std::vector<ParsedResponse> responses;  // K >= 1, none of them empty
+  std::vector<std::string> texts;         // of KeptColumns::texts
   // Responses left out of a group because they were not valid, with reasons.
   std::vector<std::string> dropped;
 };

@@ -85,6 +85,7 @@ absl::StatusOr<ParsedExample> ParseGroup(const base::Json& row) {
   for (size_t k = 0; k < fields.size(); ++k) {
     absl::StatusOr<ParsedResponse> response = GroupResponse(fields[k], k);
     if (response.ok()) {
+      response->place = static_cast<uint32_t>(k);
       example.responses.push_back(*std::move(response));
     } else {
       example.dropped.emplace_back(response.status().message());

@@ -33,6 +33,7 @@ absl::Status AddPair(const base::Json& row, std::string chosen,
   better.role = base::Role::kChosen;
   worse.text = std::move(rejected);
   worse.role = base::Role::kRejected;
+  worse.place = 1;
   ASSIGN_OR_RETURN(better.reward, NumberField(row, "score_chosen"));
   ASSIGN_OR_RETURN(worse.reward, NumberField(row, "score_rejected"));
   if (better.reward.has_value() != worse.reward.has_value()) {
@@ -198,6 +199,10 @@ absl::StatusOr<ParsedExample> ParseOffsetBiasPair(const base::Json& row) {
   if (label != 1.0 && label != 2.0) return Refuse("label is not 1 or 2");
   if (label == 2.0) std::swap(first, second);
   RETURN_IF_ERROR(AddPair(row, std::move(first), std::move(second), example));
+  // In lists of the row output_1 comes first.
+  if (label == 2.0) {
+    std::swap(example.responses[0].place, example.responses[1].place);
+  }
   return example;
 }
 

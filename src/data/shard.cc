@@ -1,6 +1,7 @@
 #include "data/shard.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -106,6 +107,52 @@ absl::StatusOr<std::span<const uint8_t>> ReadRoles(
   return roles;
 }
 
+absl::StatusOr<std::vector<std::string_view>> ReadKeptTexts(
+    const base::SafetensorsFile& file, const std::string& name,
+    uint64_t examples) {
+  ASSIGN_OR_RETURN(const auto bytes, file.Values<uint8_t>(kTextsPrefix + name));
+  ASSIGN_OR_RETURN(const auto lengths,
+                   file.Values<uint32_t>(kTextLengthsPrefix + name));
+  std::vector<std::string_view> texts;
+  const auto* next = reinterpret_cast<const char*>(bytes.data());
+  uint64_t left = bytes.size();
+  for (const uint32_t length : lengths) {
+    if (length > left) break;
+    texts.emplace_back(next, length);
+    next += length;
+    left -= length;
+  }
+  if (texts.size() == examples && lengths.size() == examples && left == 0) {
+    return texts;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("the texts and their lengths do not fit: ", name));
+}
+
+// The columns that were kept: whatever has their prefixes.
+absl::Status ReadKept(const base::SafetensorsFile& file, OpenShard& shard,
+                      const v1::Shard& counts) {
+  for (const base::TensorSpan& tensor : file.tensors()) {
+    if (tensor.name.starts_with(kNumbersPrefix)) {
+      const std::string name = tensor.name.substr(sizeof(kNumbersPrefix) - 1);
+      ASSIGN_OR_RETURN(
+          const auto values,
+          Optional<double>(file, tensor.name.c_str(), counts.num_rows()));
+      if (!std::all_of(values.begin(), values.end(),
+                       [](double value) { return std::isfinite(value); })) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("tensor ", tensor.name, " holds what is not finite"));
+      }
+      shard.numbers[name] = values;
+    } else if (tensor.name.starts_with(kTextsPrefix)) {
+      const std::string name = tensor.name.substr(sizeof(kTextsPrefix) - 1);
+      ASSIGN_OR_RETURN(shard.texts[name],
+                       ReadKeptTexts(file, name, counts.num_examples()));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<OpenShard> ReadShard(const std::filesystem::path& path,
                                     const v1::Shard& shard,
                                     const v1::DatasetManifest& manifest) {
@@ -133,7 +180,7 @@ absl::StatusOr<OpenShard> ReadShard(const std::filesystem::path& path,
   ASSIGN_OR_RETURN(const auto logprobs,
                    Optional<double>(file, kLogprobSums, rows));
   ASSIGN_OR_RETURN(const auto roles, ReadRoles(file, rows));
-  return OpenShard{.file = std::move(file),
+  OpenShard opened{.file = std::move(file),
                    .prompts = std::move(prompts),
                    .responses = std::move(responses),
                    .reward_prompts = std::move(reward_prompts),
@@ -141,7 +188,11 @@ absl::StatusOr<OpenShard> ReadShard(const std::filesystem::path& path,
                    .first_rows = std::move(first_rows),
                    .rewards = rewards,
                    .logprob_sums = logprobs,
-                   .roles = roles};
+                   .roles = roles,
+                   .numbers = {},
+                   .texts = {}};
+  RETURN_IF_ERROR(ReadKept(opened.file, opened, shard));
+  return opened;
 }
 
 }  // namespace

@@ -4,7 +4,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -22,6 +25,11 @@ inline constexpr char kResponseLengths[] = "response_lengths";  // U32 [R]
 inline constexpr char kRewards[] = "rewards";                   // F64 [R]
 inline constexpr char kLogprobSums[] = "logprob_sums";          // F64 [R]
 inline constexpr char kRoles[] = "roles";                       // U8 [R]
+// Columns that were kept, by name: "numbers.NAME" F64 [R]; "texts.NAME" U8 [*]
+// with "text_lengths.NAME" U32 [E].
+inline constexpr char kNumbersPrefix[] = "numbers.";
+inline constexpr char kTextsPrefix[] = "texts.";
+inline constexpr char kTextLengthsPrefix[] = "text_lengths.";
 // Only where the reward model's text differs; length 0: as the policy's.
 inline constexpr char kRewardPromptIds[] = "reward_prompt_ids";
 inline constexpr char kRewardPromptLengths[] = "reward_prompt_lengths";
@@ -49,6 +57,9 @@ struct OpenShard {
   std::span<const double> rewards;         // empty, or [R] with NaN for unknown
   std::span<const double> logprob_sums;    // the same
   std::span<const uint8_t> roles;          // empty, or [R]
+  // Columns that were kept: [R], [E].
+  std::map<std::string, std::span<const double>> numbers;
+  std::map<std::string, std::vector<std::string_view>> texts;
 };
 
 // Maps the file, compares size and checksum with the manifest, and checks that

@@ -28,4 +28,39 @@ ScoreKinds ServedScores(const v1::Objective& rule, const ScoreKinds& columns,
   }
 }
 
+bool HasRewardRules(const v1::RewardConfig& config) {
+  return !config.column().name().empty() || !config.pattern().regex().empty() ||
+         config.length().weight() != 0 ||
+         !config.exact_match().column().empty();
+}
+
+ScoreKinds KnownScores(const v1::RunConfig& config,
+                       const v1::DatasetManifest& manifest) {
+  const v1::RewardConfig& reward = config.reward();
+  if (HasRewardRules(reward) && reward.path().empty()) {
+    return {.rewards = true, .logprobs = manifest.has_logprobs()};
+  }
+  return {.rewards = manifest.has_rewards(),
+          .logprobs = manifest.has_logprobs()};
+}
+
+ScoreKinds ServedScores(const v1::RunConfig& config, const v1::Objective& rule,
+                        const v1::DatasetManifest& manifest) {
+  const v1::ScoringConfig::Mode mode = config.scoring().mode();
+  const ScoreKinds known = KnownScores(config, manifest);
+  if (!HasRewardRules(config.reward())) return ServedScores(rule, known, mode);
+  if (mode == v1::ScoringConfig::MODE_COLUMNS) return {};
+  return MissingScores(rule, known);
+}
+
+ScoreKinds ServedHeldOutScores(const v1::RunConfig& config,
+                               const v1::DatasetManifest& held_out) {
+  const ScoreKinds known = KnownScores(config, held_out);
+  const ScoreKinds missing = {.rewards = !known.rewards,
+                              .logprobs = !known.logprobs};
+  if (HasRewardRules(config.reward()) || !missing.any()) return missing;
+  // Rows are scored whole where one column is missing.
+  return {.rewards = true, .logprobs = true};
+}
+
 }  // namespace varalign::objective

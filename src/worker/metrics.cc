@@ -151,7 +151,13 @@ TrainerMetrics::TrainerMetrics(telemetry::Registry& registry)
                                "Requests to reward servers and Z-sets of their "
                                "streams, by how they "
                                "ended; retried: sent once more.",
-                               {{"result", {"ok", "error", "retried"}}}})) {}
+                               {{"result", {"ok", "error", "retried"}}}})),
+      reward_source_mean(registry.AddGauge(
+          {"varalign_reward_source_mean",
+           "Mean over the training rows of what a source of the reward says, "
+           "before its weight; only where reward rules are given.",
+           {{"source",
+             {"model", "column", "pattern", "length", "exact_match"}}}})) {}
 
 void TrainerMetrics::Observe(const v1::StepReport& report) {
   step.Set(static_cast<double>(report.step() + 1));

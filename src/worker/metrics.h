@@ -77,6 +77,7 @@ struct TrainerMetrics {
   telemetry::Counter& checkpoints;
   telemetry::Histogram& checkpoint_seconds;
   telemetry::Family<telemetry::Counter>& reward_client_requests;  // result
+  telemetry::Family<telemetry::Gauge>& reward_source_mean;        // source
 };
 
 }  // namespace varalign::worker

@@ -281,6 +281,7 @@ absl::Status RankRun::FixConstants() {
   *run_.mutable_constants() = fixed;
   done_.set_reward_sd(fixed.reward_sd());
   done_.set_lambda_raw(fixed.lambda_raw());
+  RETURN_IF_ERROR(scoring_->CombineRewards(fixed.reward_fingerprint()));
   rule_ = objective::WithLambda(
       objective::WithRawLambda(rule_, fixed.reward_sd()), fixed.lambda_raw());
   return absl::OkStatus();

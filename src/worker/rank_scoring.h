@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/clock.h"
+#include "objective/score_kinds.h"
 #include "varalign/v1/coordinator.pb.h"
 #include "varalign/v1/reward.pb.h"
 #include "varalign/v1/run_config.pb.h"
@@ -19,6 +20,7 @@
 #include "worker/rank_data.h"
 #include "worker/rank_flags.h"
 #include "worker/rank_heartbeat.h"
+#include "worker/served_models.h"
 
 namespace varalign::worker {
 
@@ -30,7 +32,7 @@ class RankScoring {
     const RankFlags& flags;
     const v1::RunConfig& config;
     const v1::Objective& rule;  // resolved
-    const RankData& data;
+    RankData& data;
     RankHeartbeat& heartbeat;
     TrainerMetrics& metrics;
     const base::Clock& clock;
@@ -43,6 +45,13 @@ class RankScoring {
   // ConstantsFromColumns and ConstantsFromServer.
   absl::StatusOr<v1::Constants> ComputeConstants();
 
+  // Where the reward has rules, adds up what they say with the reward model's
+  // part, and gives the rows of both data sets their scores: from then on those
+  // are columns. Once; later calls do nothing, as where there are no rules.
+  // `fingerprint`: of the run's constants, empty where they are still to come.
+  // Codes as CheckServers, RewardsByRules and PairScorer::Score.
+  absl::Status CombineRewards(const std::string& fingerprint);
+
   // This rank's share of the rows of eval.path, with their scores; none
   // without one. `fingerprint`: of the run's constants.
   //   Unavailable (69)  scores are needed, and there is no reward server
@@ -50,12 +59,20 @@ class RankScoring {
       const std::string& fingerprint);
 
  private:
-  // What the servers say of themselves; nothing where the run asks none.
-  absl::StatusOr<v1::ServerInfo> CheckServers();
+  // What the servers say of themselves; nothing where `use` asks none.
+  absl::StatusOr<v1::ServerInfo> CheckServers(const ModelUse& use);
+  absl::Status Combine(const objective::ScoreKinds& served,
+                       const std::string& fingerprint, data::Dataset& dataset);
+  absl::StatusOr<data::RowScores> AskForScores(
+      const objective::ScoreKinds& served, const std::string& fingerprint,
+      const data::Dataset& dataset);
+  void ShowSource(const std::string& name, double weight, double mean);
   absl::StatusOr<std::unique_ptr<PairScorer>> MakeScorer(
       v1::Outputs outputs, const std::string& fingerprint) const;
 
   const Rank rank_;
+  bool combined_ = false;
+  std::string combined_fingerprint_;  // of the servers, if they were asked
 };
 
 }  // namespace varalign::worker

@@ -24,9 +24,8 @@ absl::StatusOr<ScoreSource> ChooseScoreSource(
     const v1::RunConfig& config, const v1::Objective& rule,
     const v1::DatasetManifest& manifest, bool has_reward_server) {
   using Scoring = v1::ScoringConfig;
-  const objective::ScoreKinds columns = {.rewards = manifest.has_rewards(),
-                                         .logprobs = manifest.has_logprobs()};
-  const objective::ScoreKinds missing = objective::MissingScores(rule, columns);
+  const objective::ScoreKinds missing =
+      objective::MissingScores(rule, objective::KnownScores(config, manifest));
   const Scoring::Mode mode = config.scoring().mode();
   if (mode == Scoring::MODE_COLUMNS && missing.any()) {
     return BadConfig(absl::StrCat(
@@ -35,7 +34,7 @@ absl::StatusOr<ScoreSource> ChooseScoreSource(
         " for every row; use scoring.mode: auto with a reward server: ",
         config.data().path()));
   }
-  if (!objective::ServedScores(rule, columns, mode).any()) {
+  if (!objective::ServedScores(config, rule, manifest).any()) {
     return ScoreSource::kColumns;
   }
   if (!has_reward_server) {
@@ -44,6 +43,8 @@ absl::StatusOr<ScoreSource> ChooseScoreSource(
         "worker knows no reward server; start it with --reward-server "
         "HOST:PORT");
   }
+  // The run adds the parts up, and then has columns.
+  if (objective::HasRewardRules(config.reward())) return ScoreSource::kColumns;
   return mode == Scoring::MODE_AHEAD ? ScoreSource::kAhead
                                      : ScoreSource::kBefore;
 }

@@ -16,9 +16,11 @@
 namespace varalign::worker {
 
 enum class ScoreSource {
-  kColumns,  // of the data set, or no score is needed
-  kBefore,   // a reward server, all rows scored before step 0
-  kAhead,    // a reward server, beside training
+  // Of the data set, or no score is needed, or the run forms them before step 0
+  // (reward rules).
+  kColumns,
+  kBefore,  // a reward server, all rows scored before step 0
+  kAhead,   // a reward server, beside training
 };
 
 // By scoring.mode.

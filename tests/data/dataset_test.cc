@@ -108,6 +108,47 @@ TEST_F(DatasetTest, OneUnknownRewardMakesTheColumnIncomplete) {
   EXPECT_EQ(dataset->example(2).rows[2].reward, 1e-300);
 }
 
+TEST_F(DatasetTest, KeepsColumnsOverAnyNumberOfShards) {
+  for (const uint64_t shard_bytes : {uint64_t{1}, uint64_t{64} << 20}) {
+    auto writer = DatasetWriter::Create(
+        Directory(), shard_bytes, {.numbers = {"score"}, .texts = {"answer"}});
+    ASSERT_TRUE(writer.ok()) << writer.status();
+    auto examples = SomeExamples();
+    EXPECT_THAT(writer->Add(examples[0]).message(), HasSubstr("lacks texts"));
+    double score = 0;
+    for (NewExample& example : examples) {
+      example.texts = {score == 2 ? "" : "a\n" + std::to_string(score)};
+      for (NewRow& row : example.rows) row.numbers = {score++};
+      ASSERT_TRUE(writer->Add(example).ok());
+    }
+    ASSERT_TRUE(writer->Finish({}).ok());
+    const auto dataset = Dataset::Open(Directory());
+    ASSERT_TRUE(dataset.ok()) << dataset.status();
+    const auto numbers = dataset->NumberColumn("score");
+    ASSERT_TRUE(numbers.ok()) << numbers.status();
+    EXPECT_THAT(*numbers, ElementsAre(0, 1, 2, 3, 4, 5));
+    const auto texts = dataset->TextColumn("answer");
+    ASSERT_TRUE(texts.ok()) << texts.status();
+    EXPECT_THAT(*texts, ElementsAre("a\n0.000000", "", "a\n3.000000"));
+    EXPECT_THAT(dataset->NumberColumn("answer").status().message(),
+                HasSubstr("no such column: answer, it has [score]"));
+    fs::remove_all(Directory());
+  }
+}
+
+TEST_F(DatasetTest, ScoresOfTheRunTakeThePlaceOfTheFiles) {
+  Write(SomeExamples());
+  auto dataset = Dataset::Open(Directory());
+  ASSERT_TRUE(dataset.ok());
+  dataset->SetScores({.logprob_sums = {{-1, -2, -3, -4, -5, -6}}});
+  EXPECT_TRUE(dataset->manifest().has_logprobs());
+  EXPECT_EQ(dataset->example(1).rows[0].logprob_sum, -3);
+  EXPECT_EQ(dataset->example(0).rows[0].reward, 1.5);
+  dataset->SetScores({.rewards = {{10, 20, 30, 40, 50, 60}}});
+  EXPECT_EQ(dataset->example(2).rows[1].reward, 50);
+  EXPECT_EQ(dataset->example(2).rows[1].logprob_sum, -5);
+}
+
 TEST_F(DatasetTest, KeepsTheRewardModelsOwnText) {
   auto examples = SomeExamples();
   examples[1].reward_prompt = {100, 101};

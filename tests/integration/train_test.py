@@ -68,6 +68,92 @@ class TrainTest(harness.ServiceTest):
         self.assertFalse(
             (self.directory / ".run.service" / "reward-server.log").exists())
 
+    def graded(self):
+        """The world's rows with a column and an answer to keep."""
+        rows = []
+        for line in (WORLD / "train.jsonl").read_text().splitlines():
+            row = json.loads(line)
+            row["grade"] = [i / 4 for i in range(len(row["responses"]))]
+            row["answer"] = row["responses"][-1] + " "
+            rows.append(row)
+        source = self.write("graded.jsonl", "\n".join(map(json.dumps, rows)))
+        prepared = harness.varalign(
+            "prepare", "--model", WORLD / "policy", "--in", source, "--out",
+            self.directory / "graded", "--keep-number", "grade", "--keep-text",
+            "answer")
+        self.assertEqual(prepared.returncode, 0, prepared.stderr)
+        return rows
+
+    def ruled_config(self, reward, **objective):
+        return self.write("ruled.yaml", json.dumps({
+            "name": "ruled",
+            "model": {"path": str(WORLD / "policy")},
+            "data": {"path": str(self.directory / "graded")},
+            "reward": reward, "objective": objective,
+            "train": {"epochs": 1, "global_batch": 8, "warmup": 0,
+                      "learning_rate": 1e-3}}))
+
+    def test_rules_give_rewards_without_any_server(self):
+        rows = self.graded()
+        config = self.ruled_config(
+            {"column": {"name": "grade", "weight": 2},
+             "pattern": {"regex": "^nap", "weight": -1},
+             "length": {"weight": -0.5},
+             "exact_match": {"column": "answer", "weight": 8}},
+            preset="boltzmann", lambda_unit="raw")
+        process = harness.varalign("train", config, "--out",
+                                   self.directory / "run", "--json")
+        result = harness.json_of(process)
+        self.assertEqual(result["state"], "SUCCEEDED")
+        service = self.directory / ".run.service"
+        self.assertFalse((service / "reward-server.log").exists())
+        # The epoch's mean reward is that of the rows: every row is in a step.
+        steps = harness.steps_of(self.directory / "run").values()
+        total = sum(step["reward_mean"] * step["num_rows"] for step in steps)
+        rewards = [2 * grade - text.startswith("nap")
+                   - 0.5 * (len(text.split()) + 1)
+                   + 8 * (text == row["answer"].strip())
+                   for row in rows
+                   for grade, text in zip(row["grade"], row["responses"])]
+        self.assertAlmostEqual(total / sum(step["num_rows"] for step in steps),
+                               sum(rewards) / len(rewards), places=5)
+
+    def test_a_rule_adds_to_the_reward_model_and_the_reference(self):
+        self.graded()
+        plain = {"path": str(WORLD / "reward")}
+        means = {}
+        for name, reward in (("plain", plain), ("ruled", {
+                **plain, "weight": 0.5,
+                "column": {"name": "grade", "weight": 1}}), ("rules", {
+                "column": {"name": "grade", "weight": 1}})):
+            result = harness.json_of(harness.varalign(
+                "train", self.ruled_config(reward, lambda_unit="raw"), "--out",
+                self.directory / name, "--json"))
+            self.assertEqual(result["state"], "SUCCEEDED")
+            steps = harness.steps_of(self.directory / name).values()
+            means[name] = (sum(s["reward_mean"] * s["num_rows"] for s in steps)
+                           / sum(s["num_rows"] for s in steps))
+        self.assertAlmostEqual(means["ruled"],
+                               means["plain"] / 2 + means["rules"], places=5)
+
+    def test_mistaken_reward_sources_are_told_by_key(self):
+        self.graded()
+        cases = (
+            ({"column": {"name": "grades"}}, "reward.column.name", "grade"),
+            ({"exact_match": {"column": "grade"}},
+             "reward.exact_match.column", "answer"),
+            ({"pattern": {"regex": "(nap"}}, "reward.pattern.regex", "RE2"),
+            ({"weight": 2, "column": {"name": "grade"}}, "reward.weight",
+             "leave it out"),
+        )
+        for number, (reward, key, remedy) in enumerate(cases):
+            process = harness.varalign(
+                "train", self.ruled_config(reward, preset="boltzmann"),
+                "--out", self.directory / f"run{number}")
+            self.assertEqual(process.returncode, 78, process.stderr)
+            self.assertIn(key, process.stderr)
+            self.assertIn(remedy, process.stderr)
+
     def sft_config(self, key="preset"):
         return self.write("sft.yaml", json.dumps({
             "name": "sft",

@@ -60,5 +60,34 @@ TEST(ScoreKindsTest, AServerScoresWholeRows) {
               kNone, "sft uses none");
 }
 
+v1::RunConfig WithPattern(const char* model) {
+  v1::RunConfig config;
+  config.mutable_reward()->mutable_pattern()->set_regex("x");
+  config.mutable_reward()->set_path(model);
+  return config;
+}
+
+TEST(ScoreKindsTest, RulesAloneNeedNoRewardModel) {
+  const Objective var = Preset(Objective::PRESET_VAR);
+  v1::DatasetManifest bare, scored;
+  scored.set_has_rewards(true);
+  scored.set_has_logprobs(true);
+  v1::RunConfig rules = WithPattern("");
+  ExpectKinds(ServedScores(rules, var, bare), kLogProbs, "rules alone");
+  ExpectKinds(ServedScores(rules, Preset(Objective::PRESET_BOLTZMANN), bare),
+              kNone, "rules alone, no reference");
+  ExpectKinds(ServedHeldOutScores(rules, bare), kLogProbs, "held out");
+  rules.mutable_scoring()->set_mode(ScoringConfig::MODE_BEFORE);
+  ExpectKinds(ServedScores(rules, var, bare), kLogProbs, "rules, before");
+  const v1::RunConfig both = WithPattern("/model");
+  ExpectKinds(ServedScores(both, var, bare), kBoth, "rules and a model");
+  ExpectKinds(ServedScores(both, var, scored), kNone, "scored");
+  v1::RunConfig model = WithPattern("/model");
+  model.mutable_reward()->clear_pattern();
+  scored.set_has_logprobs(false);
+  ExpectKinds(ServedScores(model, var, scored), kBoth, "a model alone");
+  ExpectKinds(ServedScores(both, var, scored), kLogProbs, "the rest alone");
+}
+
 }  // namespace
 }  // namespace varalign::objective

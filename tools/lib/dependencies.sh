@@ -23,7 +23,7 @@ readonly DEBIAN_PACKAGES=(
   libopenmpi-dev openmpi-bin
   libgtest-dev libgmock-dev googletest libbenchmark-dev
   libyaml-cpp-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev
-  libsqlite3-dev zlib1g-dev libzstd-dev libxxhash-dev libssl-dev
+  libsqlite3-dev libre2-dev zlib1g-dev libzstd-dev libxxhash-dev libssl-dev
 )
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
