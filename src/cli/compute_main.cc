@@ -32,7 +32,7 @@ int Run(int argc, char** argv) {
   const base::ProgressScreen screen =
       base::ScreenOfStandardError(std::getenv("TERM"), std::getenv("NO_COLOR"));
   AddScoreVerb(app, action, screen, LoadLocalScorer);
-  AddGenerateVerb(app, action, GenerateLocally);
+  AddGenerateVerb(app, action, GenerateLocally, screen);
   AddPlanVerb(app, action, PlanLocally);
   AddWorldVerb(app, action, screen);
   if (const auto ended =

@@ -1,5 +1,7 @@
 #include "cli/generate_local.h"
 
+#include <algorithm>
+#include <span>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -20,26 +22,15 @@ absl::StatusOr<model::Parameters> LoadModel(const std::string& path) {
   return model::ParametersOf(config, tensors.tensors(), at::kFloat);
 }
 
-absl::StatusOr<std::vector<GeneratedText>> Run(const GenerateRequest& request) {
-  absl::StatusOr<model::Parameters> parameters = LoadModel(request.model);
-  if (!parameters.ok()) {
-    return absl::Status(
-        parameters.status().code(),
-        absl::StrCat(request.model, ": ", parameters.status().message()));
-  }
+absl::StatusOr<std::vector<GeneratedText>> Answer(
+    const model::Parameters& parameters, std::span<const GenerateTask> tasks,
+    const model::GenerateOptions& options, const model::TokenSink& sink) {
   std::vector<model::GenerationPrompt> prompts;
-  for (const GenerateTask& task : request.tasks) {
+  for (const GenerateTask& task : tasks) {
     prompts.push_back({task.prompt, task.stream});
   }
-  const model::GenerateOptions options = {
-      .sampling = {.temperature = request.temperature,
-                   .top_k = request.top_k,
-                   .top_p = request.top_p},
-      .max_new_tokens = request.max_new_tokens,
-      .stop_tokens = request.stop_tokens,
-      .seed = request.seed};
   absl::StatusOr<std::vector<model::Generation>> results =
-      model::Generate(*parameters, prompts, options, request.sink);
+      model::Generate(parameters, prompts, options, sink);
   if (absl::IsOutOfRange(results.status())) {
     return base::WithExitCode(results.status(), base::kExitBadData);
   }
@@ -51,6 +42,33 @@ absl::StatusOr<std::vector<GeneratedText>> Run(const GenerateRequest& request) {
                      stopped ? "stop" : "length"});
   }
   return texts;
+}
+
+absl::StatusOr<std::vector<GeneratedText>> Run(const GenerateRequest& request) {
+  absl::StatusOr<model::Parameters> parameters = LoadModel(request.model);
+  if (!parameters.ok()) {
+    return absl::Status(
+        parameters.status().code(),
+        absl::StrCat(request.model, ": ", parameters.status().message()));
+  }
+  const model::GenerateOptions options = {
+      .sampling = {.temperature = request.temperature,
+                   .top_k = request.top_k,
+                   .top_p = request.top_p},
+      .max_new_tokens = request.max_new_tokens,
+      .stop_tokens = request.stop_tokens,
+      .seed = request.seed};
+  std::span<const GenerateTask> tasks = request.tasks;
+  if (!request.take) return Answer(*parameters, tasks, options, request.sink);
+  while (!tasks.empty()) {
+    const size_t count = std::min(request.tasks_at_once, tasks.size());
+    ASSIGN_OR_RETURN(
+        const std::vector<GeneratedText> texts,
+        Answer(*parameters, tasks.first(count), options, request.sink));
+    RETURN_IF_ERROR(request.take(texts));
+    tasks = tasks.subspan(count);
+  }
+  return std::vector<GeneratedText>();
 }
 
 }  // namespace

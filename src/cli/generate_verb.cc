@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
+#include "cli/generate_groups.h"
 #include "cli/generate_rows.h"
 #include "cli/model_place.h"
 #include "cli/number_checks.h"
@@ -21,14 +22,19 @@ constexpr char kHelp[] =
     "  varalign generate --model MODEL --prompts prompts.jsonl --temperature 0 "
     "--json\n"
     "  varalign generate --model MODEL --prompts p.jsonl --num-responses 4 "
-    "--seed 7 --json\n";
+    "--seed 7 --json\n"
+    "  varalign generate --model MODEL --prompts p.jsonl --num-responses 8 "
+    "--into groups --out groups.jsonl\n";
 
 struct GenerateArguments {
   GenerateRequest request;
-  std::string prompts, prompt;
+  std::string prompts, prompt, into, out;
   size_t num_sources = 0;  // which of the two were given, if only as ""
   uint32_t num_responses = 1;
   bool json = false;
+  bool keep_truncated = false;
+  bool quiet = false;
+  base::ProgressScreen screen = base::ProgressScreen::kNone;
 };
 
 absl::Status Usage(const char* message) {
@@ -42,6 +48,12 @@ absl::Status CheckArguments(const GenerateArguments& arguments) {
   }
   if (arguments.prompts.empty() && arguments.prompt.empty()) {
     return Usage("the prompt is empty: give --prompt a text, --prompts a file");
+  }
+  if (arguments.into.empty() != arguments.out.empty()) {
+    return Usage("give --into groups with --out FILE, or none of them");
+  }
+  if (!arguments.into.empty() && arguments.prompts.empty()) {
+    return Usage("--into groups needs --prompts FILE");
   }
   return CheckModelDirectory("--model", arguments.request.model);
 }
@@ -116,12 +128,30 @@ void PrintText(const std::vector<GeneratedText>& results, size_t per_prompt,
   }
 }
 
+absl::Status RunIntoGroups(const GenerateArguments& arguments,
+                           const GenerateModel& generate) {
+  ASSIGN_OR_RETURN(const PromptEncoder encoder,
+                   PromptEncoder::Load(arguments.request.model));
+  GroupsOptions options{.request = arguments.request,
+                        .prompts = arguments.prompts,
+                        .out = arguments.out,
+                        .num_responses = arguments.num_responses,
+                        .truncated = arguments.keep_truncated
+                                         ? GroupsOptions::Truncated::kKeep
+                                         : GroupsOptions::Truncated::kLeaveOut,
+                        .screen = arguments.quiet ? base::ProgressScreen::kNone
+                                                  : arguments.screen};
+  options.request.stop_tokens = encoder.stop_tokens();
+  return GenerateGroups(options, generate);
+}
+
 absl::Status RunGenerate(const GenerateArguments& arguments,
                          const GenerateModel& generate) {
   if (!generate) {
     return absl::InternalError("models are loaded by varalign-compute");
   }
   RETURN_IF_ERROR(CheckArguments(arguments));
+  if (!arguments.into.empty()) return RunIntoGroups(arguments, generate);
   GenerateRequest request = arguments.request;
   ASSIGN_OR_RETURN(const PromptEncoder encoder,
                    PromptEncoder::Load(request.model));
@@ -152,8 +182,10 @@ absl::Status RunGenerate(const GenerateArguments& arguments,
 
 }  // namespace
 
-void AddGenerateVerb(CLI::App& app, Action& action, GenerateModel generate) {
+void AddGenerateVerb(CLI::App& app, Action& action, GenerateModel generate,
+                     base::ProgressScreen screen) {
   auto arguments = std::make_shared<GenerateArguments>();
+  arguments->screen = screen;
   GenerateRequest& request = arguments->request;
   CLI::App* verb = app.add_subcommand("generate", kHelp);
   verb->add_option("--model", request.model, "model directory")->required();
@@ -180,6 +212,14 @@ void AddGenerateVerb(CLI::App& app, Action& action, GenerateModel generate) {
                    "responses for each prompt (default 1)")
       ->check(AboveZero());
   verb->add_option("--seed", request.seed, "of the random numbers (default 0)");
+  verb->add_option("--into", arguments->into,
+                   "groups: write rows that prepare reads, to --out; a killed "
+                   "call goes on when it is repeated")
+      ->check(CLI::IsMember({"groups"}));
+  verb->add_option("--out", arguments->out, "file to write, with --into");
+  verb->add_flag("--keep-truncated", arguments->keep_truncated,
+                 "with --into: keep responses that --max-new-tokens has cut");
+  verb->add_flag("-q,--quiet", arguments->quiet, "no progress");
   verb->add_flag("--json", arguments->json, "print JSON lines");
   verb->callback(
       [arguments, prompts, prompt, generate = std::move(generate), &action] {

@@ -4,10 +4,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/progress.h"
 #include "cli/verb.h"
 
 namespace varalign::cli {
@@ -34,6 +37,10 @@ struct GenerateRequest {
   uint32_t top_k = 0;
   uint64_t seed = 0;
   std::function<void(size_t task, uint32_t token)> sink;  // may be empty
+  // Where it is set, it takes the results, `tasks_at_once` after one another,
+  // in place of the caller; an error ends the work.
+  std::function<absl::Status(std::span<const GeneratedText> texts)> take;
+  size_t tasks_at_once = 0;  // of `take`, at least 1
 };
 
 // Loads the model and generates, in the order of the tasks.
@@ -42,7 +49,8 @@ using GenerateModel = std::function<absl::StatusOr<std::vector<GeneratedText>>(
 
 // `generate` is null in the client, which shows the help only.
 void AddGenerateVerb(CLI::App& app, Action& action,
-                     GenerateModel generate = nullptr);
+                     GenerateModel generate = nullptr,
+                     base::ProgressScreen screen = base::ProgressScreen::kNone);
 
 }  // namespace varalign::cli
 
