@@ -68,6 +68,9 @@ absl::Status LocalService::StartRewardServer() {
     arguments.insert(arguments.end(),
                      {"--policy", options_.policy_model.string()});
   }
+  // A run that is resumed scores nothing again.
+  arguments.insert(arguments.end(),
+                   {"--store", (options_.directory / "scores.db").string()});
   RETURN_IF_ERROR(
       Spawn("reward-server", "varalign-reward-server", std::move(arguments)));
   ASSIGN_OR_RETURN(reward_server_, AwaitAddress("reward-server"));

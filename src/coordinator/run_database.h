@@ -24,9 +24,11 @@
 #include "coordinator/ledger.h"
 #include "varalign/v1/coordinator.pb.h"
 
-namespace varalign::coordinator {
-
+namespace varalign::base {
 class DatabaseConnection;
+}
+
+namespace varalign::coordinator {
 
 // Start and Apply are called by one thread at a time; all others from any
 // thread. Reads see what Apply has made durable, never less, never more.
@@ -76,13 +78,13 @@ class RunDatabase {
                                             uint64_t generation) const;
 
  private:
-  RunDatabase(std::unique_ptr<DatabaseConnection> writer,
-              std::unique_ptr<DatabaseConnection> reader, std::string id);
+  RunDatabase(std::unique_ptr<base::DatabaseConnection> writer,
+              std::unique_ptr<base::DatabaseConnection> reader, std::string id);
 
   absl::StatusOr<StoredGroup> LoadGroup(const RunRecord& record) const;
 
-  const std::unique_ptr<DatabaseConnection> writer_;
-  const std::unique_ptr<DatabaseConnection> reader_;
+  const std::unique_ptr<base::DatabaseConnection> writer_;
+  const std::unique_ptr<base::DatabaseConnection> reader_;
   const std::string id_;
 };
 

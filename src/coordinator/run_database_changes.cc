@@ -1,12 +1,15 @@
 // What RunDatabase is told.
 #include <variant>
 
+#include "base/database_connection.h"
 #include "base/status_macros.h"
-#include "coordinator/database_connection.h"
 #include "coordinator/run_database.h"
 
 namespace varalign::coordinator {
 namespace {
+
+using base::Blob;
+using base::DatabaseConnection;
 
 // Writes one change.
 struct ChangeWriter {

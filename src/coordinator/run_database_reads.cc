@@ -2,12 +2,14 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/database_connection.h"
 #include "base/status_macros.h"
-#include "coordinator/database_connection.h"
 #include "coordinator/run_database.h"
 
 namespace varalign::coordinator {
 namespace {
+
+using base::DatabaseRow;
 
 constexpr char kRunColumns[] =
     "SELECT number, incarnation, generation, num_events, cancel_requested, "

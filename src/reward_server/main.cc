@@ -1,12 +1,14 @@
 // varalign-reward-server: scores rows with a frozen reward model and a frozen
 // reference policy, and forms the weights of Z-sets.
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "base/clock.h"
 #include "base/exception_boundary.h"
 #include "base/exit_code.h"
 #include "base/heap.h"
@@ -14,6 +16,7 @@
 #include "base/status_macros.h"
 #include "base/stop_signal.h"
 #include "reward_server/model_scorer.h"
+#include "reward_server/score_file.h"
 #include "reward_server/server.h"
 #include "rpc/program.h"
 
@@ -24,6 +27,7 @@ struct Flags {
   ModelPaths models;
   rpc::ServerFlags server;
   SchedulerOptions scheduler;
+  ScoreFile::Options score_file;
   int threads = 0;  // 0: one a core
   double drain_seconds = 30;
 };
@@ -48,6 +52,14 @@ void AddScoringFlags(CLI::App& app, Flags& flags) {
   app.add_option("--store-bytes", scheduler.store_bytes,
                  "memory for scores that were computed before")
       ->capture_default_str();
+  app.add_option("--store", flags.score_file.path,
+                 "file that keeps scores beyond this process, on a local disk; "
+                 "servers of one host may share it");
+  app.add_option("--store-file-bytes", flags.score_file.max_bytes,
+                 "size of that file; the scores asked for longest ago leave "
+                 "beyond it")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   app.add_option("--drain-seconds", flags.drain_seconds,
                  "how long accepted work may run on after SIGTERM")
       ->capture_default_str()
@@ -66,6 +78,11 @@ absl::Status CheckFlags(const Flags& flags) {
 
 absl::Status Serve(Flags flags) {
   RETURN_IF_ERROR(CheckFlags(flags));
+  const base::SystemClock clock;
+  std::unique_ptr<ScoreFile> score_file;
+  if (!flags.score_file.path.empty()) {
+    ASSIGN_OR_RETURN(score_file, ScoreFile::Open(flags.score_file, clock));
+  }
   if (flags.threads == 0) {
     flags.threads =
         static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
@@ -78,7 +95,8 @@ absl::Status Serve(Flags flags) {
       RewardServer::Start({.listen = flags.server.listen,
                            .metrics_listen = flags.server.metrics_listen,
                            .exposure = flags.server.exposure(),
-                           .scheduler = flags.scheduler},
+                           .scheduler = flags.scheduler,
+                           .score_file = score_file.get()},
                           models.description, std::move(models.scorer)));
   // The next signal asks for a drain, the one after it ends the process.
   base::CatchStopSignals(1);

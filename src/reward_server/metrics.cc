@@ -43,6 +43,12 @@ Metrics::Metrics(telemetry::Registry& registry)
       store_misses(AddSingleCounter(registry,
                                     "varalign_reward_store_misses_total",
                                     "Scores that had to be computed.")),
+      store_recalled(
+          AddSingleCounter(registry, "varalign_reward_store_recalled_total",
+                           "Scores read from the file of the store.")),
+      store_file_errors(AddSingleCounter(
+          registry, "varalign_reward_store_file_errors_total",
+          "Reads and writes of the store's file that failed.")),
       joined(AddSingleCounter(
           registry, "varalign_reward_scores_joined_total",
           "Scores that another request was already waiting for.")),

@@ -19,6 +19,8 @@ struct Metrics {
   telemetry::Family<telemetry::Counter>& rejected;
   telemetry::Counter& store_hits;
   telemetry::Counter& store_misses;
+  telemetry::Counter& store_recalled;
+  telemetry::Counter& store_file_errors;
   telemetry::Counter& joined;
   telemetry::Family<telemetry::Counter>& pairs_scored;
   telemetry::Histogram& batch_tokens;

@@ -5,6 +5,7 @@
 #include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
+#include "base/logging.h"
 #include "base/status_macros.h"
 #include "reward_server/batch_cut.h"
 
@@ -29,6 +30,18 @@ absl::Status PairError(const absl::Status& status, const ScoringJob& job,
                    "): ", status.message()));
 }
 
+// Values per token are neither stored nor joined.
+bool IsShared(const WantedScores& wanted, ModelKind kind) {
+  return kind == ModelKind::kReward || !wanted.token_logprobs;
+}
+
+// The scores themselves are right; they cost a computation next time.
+void ReportFileError(const absl::Status& status, Metrics& metrics) {
+  metrics.store_file_errors.Increment();
+  base::LogWarning("the score store's file failed",
+                   {{"reason", std::string(status.message())}});
+}
+
 void SetScore(ModelKind kind, double value, PairScore& score) {
   (kind == ModelKind::kReward ? score.reward : score.logprob_sum) = value;
 }
@@ -37,12 +50,13 @@ void SetScore(ModelKind kind, double value, PairScore& score) {
 
 Scheduler::Scheduler(const SchedulerOptions& options,
                      const ServedModels& models, const base::Clock& clock,
-                     Metrics& metrics)
+                     Metrics& metrics, ScoreFile* file)
     : options_(options),
       reward_fingerprint_(ScoreFingerprint(models, ModelKind::kReward)),
       reference_fingerprint_(ScoreFingerprint(models, ModelKind::kReference)),
       clock_(clock),
       metrics_(metrics),
+      file_(file),
       store_(options.store_bytes) {}
 
 absl::Status Scheduler::Submit(const JobPtr& job) {
@@ -55,6 +69,7 @@ absl::Status Scheduler::Submit(const JobPtr& job) {
     job->reference_keys_ =
         ScoreKeys(job->pairs(), ModelKind::kReference, reference_fingerprint_);
   }
+  if (file_ != nullptr) Recall(*job);
   EndedJobs ended;
   {
     absl::MutexLock lock(&mutex_);
@@ -63,6 +78,40 @@ absl::Status Scheduler::Submit(const JobPtr& job) {
   }
   Call(std::move(ended));
   return absl::OkStatus();
+}
+
+std::vector<ScoreKey> Scheduler::Unknown(const ScoringJob& job) {
+  std::vector<ScoreKey> unknown;
+  for (const ModelKind kind : kKinds) {
+    if (!IsShared(job.wanted_, kind)) continue;
+    for (const ScoreKey& key : Keys(job, kind)) {
+      if (in_flight_.contains(key) || store_.Find(key).has_value()) continue;
+      unknown.push_back(key);
+    }
+  }
+  return unknown;
+}
+
+void Scheduler::Recall(const ScoringJob& job) {
+  std::vector<ScoreKey> unknown;
+  {
+    absl::MutexLock lock(&mutex_);
+    unknown = Unknown(job);
+  }
+  if (unknown.empty()) return;
+  const auto found = file_->Find(unknown);
+  if (!found.ok()) return ReportFileError(found.status(), metrics_);
+  metrics_.store_recalled.Increment(static_cast<double>(found->size()));
+  absl::MutexLock lock(&mutex_);
+  for (const StoredScore& score : *found) {
+    store_.Insert(score.key, score.value);
+  }
+}
+
+void Scheduler::Keep(const std::vector<StoredScore>& computed) {
+  if (file_ == nullptr || computed.empty()) return;
+  const absl::Status kept = file_->Insert(computed);
+  if (!kept.ok()) ReportFileError(kept, metrics_);
 }
 
 absl::Status Scheduler::Admit(const JobPtr& job, EndedJobs& ended) {
@@ -131,11 +180,15 @@ void Scheduler::Complete(const Batch& batch,
                          const std::vector<absl::StatusOr<ModelScore>>& scores,
                          absl::Duration compute) {
   EndedJobs ended;
+  std::vector<StoredScore> computed;
   {
     absl::MutexLock lock(&mutex_);
     for (size_t i = 0; i < batch.work.size(); ++i) {
       const ScoreWork& work = *batch.work[i];
-      if (scores[i].ok()) store_.Insert(work.key, scores[i]->value);
+      if (scores[i].ok()) {
+        store_.Insert(work.key, scores[i]->value);
+        computed.push_back({work.key, scores[i]->value});
+      }
       Deliver(work, scores[i], ended);
       Forget(work);
     }
@@ -145,6 +198,7 @@ void Scheduler::Complete(const Batch& batch,
     ShowQueue();
   }
   Call(std::move(ended));
+  Keep(computed);  // nobody waits for the disk
 }
 
 void Scheduler::Drain() {
@@ -194,8 +248,7 @@ uint64_t Scheduler::NewTokens(const ScoringJob& job) {
   uint64_t tokens = 0;
   for (const ModelKind kind : kKinds) {
     const std::vector<ScoreKey>& keys = Keys(job, kind);
-    const bool shared =
-        kind == ModelKind::kReward || !job.wanted_.token_logprobs;
+    const bool shared = IsShared(job.wanted_, kind);
     for (size_t pair = 0; pair < keys.size(); ++pair) {
       if (shared && (in_flight_.contains(keys[pair]) ||
                      store_.Find(keys[pair]).has_value())) {
@@ -220,8 +273,7 @@ void Scheduler::Start(const JobPtr& job, EndedJobs& ended) {
 
 void Scheduler::StartPart(const JobPtr& job, ModelKind kind) {
   const std::vector<ScoreKey>& keys = Keys(*job, kind);
-  const bool shared =
-      kind == ModelKind::kReward || !job->wanted_.token_logprobs;
+  const bool shared = IsShared(job->wanted_, kind);
   for (size_t pair = 0; pair < keys.size(); ++pair) {
     if (shared) {
       if (const auto stored = store_.Find(keys[pair])) {
@@ -252,7 +304,7 @@ void Scheduler::AddWork(const JobPtr& job, ModelKind kind, size_t pair) {
   work->prompt_hash = absl::HashOf(
       absl::Span<const uint32_t>(tokens.prompt.data(), tokens.prompt.size()));
   work->key = Keys(*job, kind)[pair];
-  work->shared = kind == ModelKind::kReward || !job->wanted_.token_logprobs;
+  work->shared = IsShared(job->wanted_, kind);
   work->queued_at = clock_.MonotonicNow();
   work->waiters.emplace_back(job, pair);
   job->scores_[pair].cached = false;

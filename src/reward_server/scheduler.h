@@ -29,6 +29,7 @@
 #include "base/clock.h"
 #include "reward_server/admission.h"
 #include "reward_server/metrics.h"
+#include "reward_server/score_file.h"
 #include "reward_server/score_store.h"
 #include "reward_server/scorer.h"
 #include "reward_server/scoring_job.h"
@@ -69,9 +70,11 @@ struct Batch {
 // Thread safe.
 class Scheduler {
  public:
-  // `clock` and `metrics` outlive it.
+  // `clock`, `metrics` and `file` outlive it. Without a file scores are kept in
+  // memory alone; with one, whose errors cost no more than a computation, they
+  // are looked up there too.
   Scheduler(const SchedulerOptions& options, const ServedModels& models,
-            const base::Clock& clock, Metrics& metrics);
+            const base::Clock& clock, Metrics& metrics, ScoreFile* file);
   Scheduler(const Scheduler&) = delete;
 
   // On an error the job's Done is not called:
@@ -114,6 +117,12 @@ class Scheduler {
 
   const std::vector<ScoreKey>& Keys(const ScoringJob& job,
                                     ModelKind kind) const;
+  // Brings what the file has of the job's scores into the memory.
+  void Recall(const ScoringJob& job) ABSL_LOCKS_EXCLUDED(mutex_);
+  std::vector<ScoreKey> Unknown(const ScoringJob& job)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Keep(const std::vector<StoredScore>& computed)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   AdmissionView View() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   uint64_t NewTokens(const ScoringJob& job)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -146,7 +155,8 @@ class Scheduler {
   const std::string reward_fingerprint_;
   const std::string reference_fingerprint_;
   const base::Clock& clock_;
-  Metrics& metrics_;  // synchronises itself
+  Metrics& metrics_;       // synchronises itself
+  ScoreFile* const file_;  // null: memory alone; synchronises itself
 
   mutable absl::Mutex mutex_;
   ScoreStore store_ ABSL_GUARDED_BY(mutex_);

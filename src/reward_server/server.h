@@ -37,6 +37,9 @@ struct RewardServerOptions {
   // Of one stream; 0: a quarter of scheduler.max_inflight_tokens.
   uint64_t token_credit = 0;
   uint32_t max_streams = 1024;
+  // Keeps scores beyond the process, and outlives the server; null: memory
+  // alone.
+  ScoreFile* score_file = nullptr;
 };
 
 // Thread safe. The destructor ends what still runs with Unavailable.

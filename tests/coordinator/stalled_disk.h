@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "coordinator/database_connection.h"
+#include "base/database_connection.h"
 #include "tests/testing/status_matchers.h"
 
 namespace varalign::coordinator {
@@ -15,13 +15,13 @@ namespace varalign::coordinator {
 class StalledDisk {
  public:
   explicit StalledDisk(const std::filesystem::path& database)
-      : lock_(DatabaseConnection::Open(database).value()) {
+      : lock_(base::DatabaseConnection::Open("a database", database).value()) {
     EXPECT_OK(lock_->Execute("BEGIN IMMEDIATE"));
   }
   ~StalledDisk() { EXPECT_OK(lock_->Execute("ROLLBACK")); }
 
  private:
-  const std::unique_ptr<DatabaseConnection> lock_;
+  const std::unique_ptr<base::DatabaseConnection> lock_;
 };
 
 }  // namespace varalign::coordinator

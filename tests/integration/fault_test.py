@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import signal
 import time
+import urllib.request
 
 import harness
 from harness import WORLD
@@ -170,6 +171,50 @@ class FaultTest(harness.ServiceTest):
         run = self.service.wait_for(run_id)
         self.assertEqual(run["state"], "SUCCEEDED", run["reason"])
         self.assert_same_run(run, model, losses)
+
+    def metrics_of(self, name):
+        address = (self.directory / f"{name}.metrics").read_text().strip()
+        with urllib.request.urlopen(f"http://{address}/metrics") as page:
+            lines = page.read().decode().splitlines()
+        return {line.split()[0].split("{")[0]: float(line.split()[-1])
+                for line in lines if not line.startswith("#")}
+
+    def restart_reward_server(self, store):
+        for name in ("address", "metrics"):
+            (self.directory / f"reward-server.{name}").unlink(missing_ok=True)
+        self.service.start_reward_server(WORLD / "policy", WORLD / "reward",
+                                         "--store", store)
+
+    def test_scores_outlive_a_reward_server_that_is_killed(self):
+        store = self.directory / "scores.db"
+        self.service.start_coordinator()
+        losses = []
+        for attempt in range(3):
+            if attempt == 2:  # nothing of the file can be read
+                for path in self.directory.glob("scores.db*"):
+                    path.write_bytes(b"?" * path.stat().st_size)
+            self.restart_reward_server(store)
+            self.service.start_workers(2, first=2 * attempt)
+            run = self.service.wait_for(
+                self.service.submit(self.config)["run_id"])
+            self.assertEqual(run["state"], "SUCCEEDED", run["reason"])
+            steps = harness.steps_of(run["directory"])
+            losses.append([steps[s]["loss"] for s in sorted(steps)])
+            metrics = self.metrics_of("reward-server")
+            computed = metrics["varalign_reward_store_misses_total"]
+            recalled = metrics["varalign_reward_store_recalled_total"]
+            if attempt == 1:
+                self.assertEqual(computed, 0)
+                self.assertGreater(recalled, 1000)
+            else:
+                self.assertGreater(computed, 1000)
+                self.assertEqual(recalled, 0)
+            for worker in (2 * attempt, 2 * attempt + 1):
+                self.service.kill(f"worker-{worker}")
+            self.service.kill("reward-server")
+        self.assertEqual(losses[0], losses[1])
+        self.assertEqual(losses[0], losses[2])
+        self.assertTrue((self.directory / "scores.db.damaged").exists())
 
 
 harness.main(__name__)

@@ -129,9 +129,9 @@ class Service:
                    self.directory / "coordinator.metrics")
         self.coordinator = self.address("coordinator")
 
-    def start_reward_server(self, policy, reward):
-        self.spawn("reward-server", BIN / "varalign-reward-server", "--policy",
-                   policy, "--reward", reward, "--address-file",
+    def start_reward_server(self, policy, reward, *arguments):
+        self.spawn("reward-server", BIN / "varalign-reward-server", *arguments,
+                   "--policy", policy, "--reward", reward, "--address-file",
                    self.directory / "reward-server.address",
                    "--metrics-address-file",
                    self.directory / "reward-server.metrics")

@@ -219,7 +219,9 @@ TEST_F(ProgramTest, SaysWhatIsWrongAndExitsByTheContract) {
   const std::string policy = Golden("llama-tied").string();
   const BadStart kCases[] = {
       {{}, 64, "nothing to serve"},
-      {{"--reward", reward, "--store", "x.db"}, 64, "--store"},
+      {{"--reward", reward, "--store", "/no/such/directory/x.db"},
+       77,
+       "score store: open"},
       {{"--no-such-flag"}, 64, "no-such-flag"},
       {{"--reward", "/no/such/directory"}, 66, "/no/such/directory"},
       {{"--reward", policy}, 65, "not a reward model"},

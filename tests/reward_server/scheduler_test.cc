@@ -7,6 +7,7 @@
 #include "tests/reward_server/fake_scorer.h"
 #include "tests/testing/fake_clock.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_directory.h"
 
 namespace varalign::reward_server {
 namespace {
@@ -73,7 +74,9 @@ class SchedulerTest : public ::testing::Test {
     return batch->work.size();
   }
 
-  void Complete(const Batch& batch) {
+  void Complete(const Batch& batch) { Complete(batch, scheduler_); }
+
+  static void Complete(const Batch& batch, Scheduler& scheduler) {
     std::vector<absl::StatusOr<ModelScore>> scores;
     for (const auto& work : batch.work) {
       const TokenPair pair = work->Tokens();
@@ -86,7 +89,7 @@ class SchedulerTest : public ::testing::Test {
                                     {-0.5f}});
       }
     }
-    scheduler_.Complete(batch, scores, absl::Seconds(1));
+    scheduler.Complete(batch, scores, absl::Seconds(1));
   }
 
   varalign::testing::FakeClock clock_;
@@ -95,8 +98,58 @@ class SchedulerTest : public ::testing::Test {
   Scheduler scheduler_{{.max_inflight_tokens = 20, .max_batch_tokens = 8},
                        FakeModels(),
                        clock_,
-                       metrics_};
+                       metrics_,
+                       /*file=*/nullptr};
 };
+
+// What one server computed another, with the same file, takes from it.
+TEST_F(SchedulerTest, ScoresComeFromTheFileOfAServerThatIsGone) {
+  const testing::TempDirectory directory;
+  const auto set = Responses({1, 2, 3});
+  Result first, second;
+  for (Result* const result : {&first, &second}) {
+    ASSERT_OK_AND_ASSIGN(const auto file,
+                         ScoreFile::Open({directory / "scores.db"}, clock_));
+    telemetry::Registry registry("reward_server");
+    Metrics metrics(registry);
+    Scheduler scheduler({}, FakeModels(), clock_, metrics, file.get());
+    const Order order = Make(set, kBoth);
+    ASSERT_OK(scheduler.Submit(order.job));
+    while (const auto batch = scheduler.NextBatch(absl::ZeroDuration())) {
+      Complete(*batch, scheduler);
+    }
+    ASSERT_TRUE(order.ended());
+    *result = *order;
+    const bool is_first = result == &first;
+    EXPECT_EQ(metrics.store_misses.Value(), is_first ? 6 : 0);
+    EXPECT_EQ(metrics.store_recalled.Value(), is_first ? 0 : 6);
+  }
+  ASSERT_OK(first);
+  ASSERT_OK(second);
+  for (size_t k = 0; k < 3; ++k) {
+    EXPECT_EQ((*first)[k].reward, (*second)[k].reward);
+    EXPECT_EQ((*first)[k].logprob_sum, (*second)[k].logprob_sum);
+    EXPECT_TRUE((*second)[k].cached);
+  }
+}
+
+// A store that fails costs a computation, not an answer.
+TEST_F(SchedulerTest, AFileThatFailsStopsNothing) {
+  const testing::TempDirectory directory;
+  ASSERT_OK_AND_ASSIGN(const auto file,
+                       ScoreFile::Open({directory / "scores.db"}, clock_));
+  ASSERT_OK_AND_ASSIGN(
+      const auto hostile,
+      base::DatabaseConnection::Open("test", directory / "scores.db"));
+  ASSERT_OK(hostile->Execute("DROP TABLE scores"));
+  Scheduler scheduler({}, FakeModels(), clock_, metrics_, file.get());
+  const Order order = Make(Responses({1, 2}));
+  ASSERT_OK(scheduler.Submit(order.job));
+  Complete(*scheduler.NextBatch(absl::ZeroDuration()), scheduler);
+  ASSERT_TRUE(order.ended());
+  EXPECT_OK(*order);
+  EXPECT_EQ(metrics_.store_file_errors.Value(), 2);  // a read and a write
+}
 
 TEST_F(SchedulerTest, ScoresAJobInItsOrder) {
   const auto set = Responses({1, 2, 3});

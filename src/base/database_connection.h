@@ -1,11 +1,11 @@
-// One SQLite connection and its statements, without SQLite's header: only
-// run_database.cc sees that.
-#ifndef VARALIGN_COORDINATOR_DATABASE_CONNECTION_H_
-#define VARALIGN_COORDINATOR_DATABASE_CONNECTION_H_
+// One SQLite connection and its statements, without SQLite's header.
+#ifndef VARALIGN_BASE_DATABASE_CONNECTION_H_
+#define VARALIGN_BASE_DATABASE_CONNECTION_H_
 
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -18,7 +18,7 @@
 struct sqlite3;
 struct sqlite3_stmt;
 
-namespace varalign::coordinator {
+namespace varalign::base {
 
 // Bytes that are not text. Must outlive the statement they are bound to.
 struct Blob {
@@ -54,6 +54,8 @@ class DatabaseStatement {
   void Bind(int index, double value);
   void Bind(int index, const std::string& value);
   void Bind(int index, Blob value);
+  // From `index` on.
+  void Bind(int index, std::span<const Blob> values);
 
   sqlite3_stmt* get() const { return statement_; }
 
@@ -61,14 +63,21 @@ class DatabaseStatement {
   sqlite3_stmt* const statement_;
 };
 
-// Serialises itself; errors as in run_database.h. One query at a time, from its
+// Serialises itself. Errors:
+//   ResourceExhausted   the disk is full
+//   PermissionDenied    the file cannot be opened or written
+//   DataLoss            it is damaged, or no database
+//   Unavailable         it is locked for long, or its disk fails
+//   Internal            the statement is wrong
+// One query at a time, from its
 // first row to its last: SQLite keeps a connection on the snapshot of its
 // oldest unfinished query, so one that began beside it would miss newer
 // commits.
 class DatabaseConnection {
  public:
+  // `what` begins every error: "coordinator database".
   static absl::StatusOr<std::unique_ptr<DatabaseConnection>> Open(
-      const std::filesystem::path& path);
+      std::string_view what, const std::filesystem::path& path);
   DatabaseConnection(const DatabaseConnection&) = delete;
   DatabaseConnection& operator=(const DatabaseConnection&) = delete;
   ~DatabaseConnection();
@@ -101,8 +110,8 @@ class DatabaseConnection {
   }
 
  private:
-  explicit DatabaseConnection(const std::filesystem::path& path)
-      : path_(path) {}
+  DatabaseConnection(std::string_view what, const std::filesystem::path& path)
+      : what_(what), path_(path) {}
 
   absl::StatusOr<std::unique_ptr<DatabaseStatement>> Prepare(
       const std::string& sql) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -110,11 +119,12 @@ class DatabaseConnection {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Error(int result, std::string_view operation) const;
 
+  const std::string what_;
   const std::filesystem::path path_;
   mutable absl::Mutex mutex_;
   sqlite3* handle_ ABSL_PT_GUARDED_BY(mutex_) = nullptr;
 };
 
-}  // namespace varalign::coordinator
+}  // namespace varalign::base
 
-#endif  // VARALIGN_COORDINATOR_DATABASE_CONNECTION_H_
+#endif  // VARALIGN_BASE_DATABASE_CONNECTION_H_

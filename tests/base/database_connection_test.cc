@@ -1,4 +1,4 @@
-#include "coordinator/database_connection.h"
+#include "base/database_connection.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,17 +10,17 @@
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_directory.h"
 
-namespace varalign::coordinator {
+namespace varalign::base {
 namespace {
 
 TEST(DatabaseConnectionTest, AQueryBesideAnotherSeesWhatWasCommittedBefore) {
   const testing::TempDirectory directory;
-  ASSERT_OK_AND_ASSIGN(const auto writer,
-                       DatabaseConnection::Open(directory / "db"));
+  ASSERT_OK_AND_ASSIGN(const auto writer, DatabaseConnection::Open(
+                                              "a database", directory / "db"));
   ASSERT_OK(writer->Execute(
       "CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (1), (2)"));
-  ASSERT_OK_AND_ASSIGN(const auto reader,
-                       DatabaseConnection::Open(directory / "db"));
+  ASSERT_OK_AND_ASSIGN(const auto reader, DatabaseConnection::Open(
+                                              "a database", directory / "db"));
 
   absl::Notification in_mid_query, committed, counted;
   uint64_t count = 0;
@@ -44,4 +44,4 @@ TEST(DatabaseConnectionTest, AQueryBesideAnotherSeesWhatWasCommittedBefore) {
 }
 
 }  // namespace
-}  // namespace varalign::coordinator
+}  // namespace varalign::base
