@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <optional>
 #include <span>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -165,13 +166,18 @@ class GroupLines {
   Counts counts_;
 };
 
+std::string Absolute(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::absolute(path, ignored).string();
+}
+
 std::string SettingsOf(const GroupsOptions& options,
                        const std::string& prompts) {
   const GenerateRequest& request = options.request;
   return base::DumpJson(
       {{"verb", "generate"},
        {"prompts", prompts},
-       {"model", std::filesystem::absolute(request.model).string()},
+       {"model", Absolute(request.model)},
        {"stamp", StampOf(request.model)},
        {"num_responses", options.num_responses},
        {"max_new_tokens", request.max_new_tokens},
@@ -183,8 +189,7 @@ std::string SettingsOf(const GroupsOptions& options,
         options.truncated == GroupsOptions::Truncated::kKeep}});
 }
 
-// All prompts and responses are in memory anyway: their digest is that of the
-// ids.
+// Of the ids: their texts may be written in several ways.
 std::string DigestOf(const std::vector<Prompt>& prompts) {
   base::Xxh3Stream digest;
   for (const Prompt& prompt : prompts) {

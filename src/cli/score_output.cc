@@ -41,8 +41,11 @@ void AppendRows(const ScoreExample& example,
         {"version", kVersion}, {"example", example.example}, {"response", k}};
     if (score.reward.has_value()) line["reward"] = *score.reward;
     if (score.logprob_sum.has_value()) line["logprob_sum"] = *score.logprob_sum;
-    line["num_tokens"] = score.num_tokens;
+    if (score.num_tokens > 0) line["num_tokens"] = score.num_tokens;
     if (!score.logprobs.empty()) line["logprobs"] = score.logprobs;
+    for (const auto& [name, value] : score.sources) {
+      line["sources"][name] = value;
+    }
     AppendLine(line, out);
   }
 }
@@ -67,7 +70,10 @@ absl::Status AppendGroup(const ScoreExample& example,
     line["responses"].push_back(text.text);
     if (score.reward) line["rewards"].push_back(*score.reward);
     if (score.logprob_sum) line["logprob_sums"].push_back(*score.logprob_sum);
-    line["num_tokens"].push_back(score.num_tokens);
+    if (score.num_tokens > 0) line["num_tokens"].push_back(score.num_tokens);
+    for (const auto& [name, value] : score.sources) {
+      line["reward_" + name].push_back(value);
+    }
   }
   AppendLine(line, out);
   return absl::OkStatus();

@@ -69,6 +69,8 @@ class RemoteScorer final : public RowScorer {
     return scores;
   }
 
+  std::string identity() const override { return fingerprint_; }
+
  private:
   absl::StatusOr<v1::ScorePairsResponse> Call(
       const v1::ScorePairsRequest& request) {

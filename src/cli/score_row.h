@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -39,8 +40,10 @@ struct ScoreExample {
 struct RowScore {
   std::optional<double> reward;
   std::optional<double> logprob_sum;
-  uint32_t num_tokens = 0;
+  uint32_t num_tokens = 0;      // 0: not counted
   std::vector<float> logprobs;  // one a response token, or empty
+  // The parts of the reward before their weights, where it has several.
+  std::vector<std::pair<std::string, double>> sources;
 };
 
 // Not thread safe.
@@ -51,6 +54,10 @@ class RowScorer {
   // The scores of each example's responses, in order.
   virtual absl::StatusOr<std::vector<std::vector<RowScore>>> Score(
       std::span<const ScoreExample> examples) = 0;
+
+  // What tells one scorer's numbers from another's, where their directories do
+  // not: the fingerprint of a server's models.
+  virtual std::string identity() const { return ""; }
 };
 
 struct ScorerOptions {

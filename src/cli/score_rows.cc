@@ -44,15 +44,24 @@ absl::StatusOr<ScoreExample> FromIds(const base::Json& row) {
   return example;
 }
 
+ScoreExample WithoutIds(data::ParsedExample parsed) {
+  ScoreExample example;
+  example.responses.resize(parsed.responses.size());
+  example.text = std::move(parsed);
+  return example;
+}
+
 absl::StatusOr<ScoreExample> FromText(const base::Json& row,
-                                      const RowEncoders& encoders) {
-  const std::vector<const ExampleEncoder*> views = encoders.views();
-  if (views.empty()) {
+                                      const RowReader& reader) {
+  const std::vector<const ExampleEncoder*> views = reader.encoders.views();
+  if (views.empty() && !reader.text_alone) {
     return absl::InvalidArgumentError(
         "the row is text: give --policy or --reward with a tokenizer");
   }
   ASSIGN_OR_RETURN(const data::RowFormat format, data::DetectFormat(row));
   ASSIGN_OR_RETURN(data::ParsedExample parsed, data::ParseRow(row, format));
+  RETURN_IF_ERROR(data::ReadKeptColumns(row, reader.kept, parsed));
+  if (views.empty()) return WithoutIds(std::move(parsed));
   ASSIGN_OR_RETURN(FittedExample fitted, FitExample(views, std::move(parsed)));
   ScoreExample example;
   EncodedExample& first = fitted.views.front();
@@ -70,10 +79,10 @@ absl::StatusOr<ScoreExample> FromText(const base::Json& row,
 }
 
 absl::StatusOr<ScoreExample> FromLine(const data::SourceLine& line,
-                                      const RowEncoders& encoders) {
+                                      const RowReader& reader) {
   ASSIGN_OR_RETURN(const base::Json row, ReadRow(line, {}));
   if (row.is_object() && row.contains("prompt_ids")) return FromIds(row);
-  return FromText(row, encoders);
+  return FromText(row, reader);
 }
 
 size_t NumTokens(const ScoreExample& example) {
@@ -81,7 +90,7 @@ size_t NumTokens(const ScoreExample& example) {
   for (const TextIds& response : example.responses) {
     tokens += example.prompt.ids.size() + response.ids.size();
   }
-  return tokens;
+  return std::max(tokens, example.responses.size());
 }
 
 absl::StatusOr<std::optional<ExampleEncoder>> LoadEncoder(
@@ -116,14 +125,14 @@ absl::StatusOr<RowEncoders> LoadEncoders(const std::string& policy,
 }
 
 absl::StatusOr<ScoreRows> ScoreRows::Open(const fs::path& path,
-                                          const RowEncoders& encoders) {
+                                          const RowReader& reader) {
   ASSIGN_OR_RETURN(data::RowSource source, data::RowSource::Open(path));
-  return ScoreRows(std::move(source), encoders);
+  return ScoreRows(std::move(source), reader);
 }
 
 uint64_t ScoreRows::max_length() const {
   uint64_t limit = UINT64_MAX;
-  for (const ExampleEncoder* encoder : encoders_.views()) {
+  for (const ExampleEncoder* encoder : reader_.encoders.views()) {
     limit = std::min(limit, encoder->max_length());
   }
   return limit;
@@ -136,7 +145,7 @@ absl::StatusOr<std::vector<ScoreExample>> ScoreRows::Next(size_t max_tokens) {
     ASSIGN_OR_RETURN(const std::optional<data::SourceLine> line,
                      source_.Next());
     if (!line.has_value()) break;
-    absl::StatusOr<ScoreExample> example = FromLine(*line, encoders_);
+    absl::StatusOr<ScoreExample> example = FromLine(*line, reader_);
     if (example.ok()) {
       example->example = num_rows_;
       tokens += NumTokens(*example);

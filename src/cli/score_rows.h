@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "cli/prepare_encoder.h"
 #include "cli/score_row.h"
+#include "data/kept_columns.h"
 #include "data/row_source.h"
 
 namespace varalign::cli {
@@ -29,6 +30,13 @@ struct RowEncoders {
 absl::StatusOr<RowEncoders> LoadEncoders(const std::string& policy,
                                          const std::string& reward);
 
+struct RowReader {
+  RowEncoders encoders;
+  data::KeptColumns kept;
+  // Without an encoder rows of text are read without ids.
+  bool text_alone = false;
+};
+
 struct RejectedRow {
   uint64_t line = 0;
   std::string reason;
@@ -37,9 +45,9 @@ struct RejectedRow {
 // The rows of a file, front to back. Not thread safe.
 class ScoreRows {
  public:
-  // `encoders` outlives the object. Errors of data::RowSource::Open.
+  // `reader` outlives the object. Errors of data::RowSource::Open.
   static absl::StatusOr<ScoreRows> Open(const std::filesystem::path& path,
-                                        const RowEncoders& encoders);
+                                        const RowReader& reader);
 
   // The next rows, of about `max_tokens` together; empty at the end. Rows that
   // cannot be scored are set aside, and apart from them those that are too long
@@ -54,11 +62,11 @@ class ScoreRows {
   const std::vector<RejectedRow>& too_long() const { return too_long_; }
 
  private:
-  ScoreRows(data::RowSource source, const RowEncoders& encoders)
-      : source_(std::move(source)), encoders_(encoders) {}
+  ScoreRows(data::RowSource source, const RowReader& reader)
+      : source_(std::move(source)), reader_(reader) {}
 
   data::RowSource source_;
-  const RowEncoders& encoders_;
+  const RowReader& reader_;
   uint64_t num_rows_ = 0;
   std::vector<RejectedRow> rejected_;
   std::vector<RejectedRow> too_long_;

@@ -3,21 +3,26 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/exit_code.h"
-#include "base/file.h"
 #include "base/logging.h"
 #include "base/progress.h"
 #include "base/status_macros.h"
 #include "cli/model_place.h"
+#include "cli/resumable_output.h"
 #include "cli/row_lengths.h"
 #include "cli/score_output.h"
 #include "cli/score_remote.h"
 #include "cli/score_rows.h"
+#include "cli/score_rule_flags.h"
+#include "cli/score_rules.h"
+#include "cli/score_settings.h"
+#include "data/reward_rules.h"
 
 namespace varalign::cli {
 namespace {
@@ -28,6 +33,9 @@ constexpr char kHelp[] =
     "a JSON line a\nresponse, in the order of the input.\n\n"
     "  varalign score --reward REWARD --policy MODEL --in pairs.jsonl --out "
     "scores.jsonl\n"
+    "  varalign score --pattern '(?i)thank' --in pairs.jsonl --out "
+    "groups.jsonl "
+    "--format groups\n"
     "  varalign score --policy MODEL --per-token --in ids.jsonl --out -\n"
     "  varalign score --server 127.0.0.1:7800 --policy MODEL --in q.jsonl "
     "--out groups.jsonl --format groups\n";
@@ -38,6 +46,7 @@ constexpr size_t kRejectsShown = 5;
 
 struct ScoreArguments {
   ScorerOptions models;
+  v1::RewardConfig reward;  // the rules, and the model's weight
   std::string in, out, server;
   std::string format = "rows";
   double max_bad_fraction = 0.01;
@@ -51,11 +60,19 @@ absl::Status Usage(const std::string& message) {
                             base::kExitUsage);
 }
 
-absl::Status CheckArguments(const ScoreArguments& arguments) {
+absl::Status CheckArguments(const ScoreArguments& arguments,
+                            const data::RewardRules& rules) {
   const ScorerOptions& models = arguments.models;
   const bool local = arguments.server.empty();
   if (local && models.policy.empty() && models.reward.empty()) {
-    return Usage("give --policy DIR, --reward DIR or --server HOST:PORT");
+    if (rules.empty()) {
+      return Usage(
+          "give --policy DIR, --reward DIR, --server HOST:PORT, or a rule such "
+          "as --pattern REGEX");
+    }
+    if (arguments.reward.length().weight() != 0) {
+      return Usage("--length-weight counts tokens: give --policy DIR too");
+    }
   }
   if (local && models.per_token && models.policy.empty()) {
     return Usage("--per-token needs --policy DIR");
@@ -70,6 +87,10 @@ absl::Status CheckArguments(const ScoreArguments& arguments) {
 absl::StatusOr<std::unique_ptr<RowScorer>> MakeScorer(
     const ScoreArguments& arguments, const RowEncoders& encoders,
     const LoadScorer& load_local) {
+  if (arguments.server.empty() && arguments.models.policy.empty() &&
+      arguments.models.reward.empty()) {
+    return nullptr;  // rules alone
+  }
   if (!arguments.server.empty()) {
     return ConnectScorer(arguments.server, arguments.models,
                          encoders.policy ? &*encoders.policy : nullptr,
@@ -84,13 +105,19 @@ absl::StatusOr<std::unique_ptr<RowScorer>> MakeScorer(
 // Lines to a file that appears whole, or to standard output as they come.
 class Output {
  public:
-  explicit Output(std::string path) : path_(std::move(path)) {}
+  static absl::StatusOr<Output> Open(const std::string& path,
+                                     const std::string& settings) {
+    Output output;
+    if (path == "-") return output;
+    ASSIGN_OR_RETURN(output.file_, ResumableOutput::Open(path, settings));
+    return output;
+  }
 
-  absl::Status Append(std::string lines) {
-    if (path_ != "-") {
-      text_ += lines;
-      return absl::OkStatus();
-    }
+  // Parts that an earlier call has left.
+  uint64_t num_done() const { return file_ ? file_->num_done() : 0; }
+
+  absl::Status Append(const std::string& lines) {
+    if (file_.has_value()) return file_->Append(lines);
     if (std::fwrite(lines.data(), 1, lines.size(), stdout) != lines.size() ||
         std::fflush(stdout) != 0) {
       return absl::UnavailableError("cannot write to standard output");
@@ -99,13 +126,11 @@ class Output {
   }
 
   absl::Status Finish() {
-    if (path_ == "-") return absl::OkStatus();
-    return base::WriteFileAtomically(path_, text_);
+    return file_.has_value() ? file_->Finish() : absl::OkStatus();
   }
 
  private:
-  const std::string path_;
-  std::string text_;
+  std::optional<ResumableOutput> file_;
 };
 
 void ShowFirst(const std::vector<RejectedRow>& rows, const std::string& in) {
@@ -167,14 +192,12 @@ absl::Status InRows(const absl::Status& status,
                    " (the first row is 0): ", status.message()));
 }
 
-using Chunks = std::vector<std::vector<ScoreExample>>;
-
 // All of the input, so that whether it will do is decided before anything is
 // scored.
-absl::StatusOr<Chunks> ReadAll(const ScoreArguments& arguments,
-                               const RowEncoders& encoders) {
-  ASSIGN_OR_RETURN(ScoreRows rows, ScoreRows::Open(arguments.in, encoders));
-  Chunks chunks;
+absl::StatusOr<ScoreChunks> ReadAll(const ScoreArguments& arguments,
+                                    const RowReader& reader) {
+  ASSIGN_OR_RETURN(ScoreRows rows, ScoreRows::Open(arguments.in, reader));
+  ScoreChunks chunks;
   while (true) {
     ASSIGN_OR_RETURN(std::vector<ScoreExample> examples,
                      rows.Next(kChunkTokens));
@@ -193,24 +216,38 @@ absl::StatusOr<Chunks> ReadAll(const ScoreArguments& arguments,
 
 absl::Status RunScore(const ScoreArguments& arguments,
                       const LoadScorer& load_local) {
-  RETURN_IF_ERROR(CheckArguments(arguments));
-  ASSIGN_OR_RETURN(
-      const RowEncoders encoders,
-      LoadEncoders(arguments.models.policy, arguments.models.reward));
+  const auto rules = data::RewardRules::Create(arguments.reward);
+  if (!rules.ok()) return Usage(std::string(rules.status().message()));
+  RETURN_IF_ERROR(CheckArguments(arguments, *rules));
+  RowReader reader{
+      .encoders = {}, .kept = ColumnsOf(*rules), .text_alone = !rules->empty()};
+  ASSIGN_OR_RETURN(reader.encoders, LoadEncoders(arguments.models.policy,
+                                                 arguments.models.reward));
   // Before a scorer is made: models take long to load.
-  ASSIGN_OR_RETURN(const Chunks chunks, ReadAll(arguments, encoders));
-  ASSIGN_OR_RETURN(const auto scorer,
-                   MakeScorer(arguments, encoders, load_local));
-  Output output(arguments.out);
+  ASSIGN_OR_RETURN(const ScoreChunks chunks, ReadAll(arguments, reader));
+  ASSIGN_OR_RETURN(auto scorer,
+                   MakeScorer(arguments, reader.encoders, load_local));
+  if (!rules->empty()) {
+    scorer = AddRules(*rules, arguments.reward.weight(), std::move(scorer));
+  }
+  ASSIGN_OR_RETURN(Output output,
+                   Output::Open(arguments.out,
+                                SettingsOf(arguments.models, arguments.reward,
+                                           arguments.format, chunks, *scorer)));
+  size_t next = 0;
   base::Progress progress(
       "score", "rows", chunks.back().back().example + 1,
       arguments.quiet ? base::ProgressScreen::kNone : arguments.screen);
   for (const std::vector<ScoreExample>& examples : chunks) {
+    if (next++ < output.num_done()) {
+      progress.Update(examples.back().example + 1);
+      continue;
+    }
     const auto scores = scorer->Score(examples);
     if (!scores.ok()) return InRows(scores.status(), examples);
-    ASSIGN_OR_RETURN(std::string lines,
+    ASSIGN_OR_RETURN(const std::string lines,
                      Lines(examples, *scores, arguments.format == "groups"));
-    RETURN_IF_ERROR(output.Append(std::move(lines)));
+    RETURN_IF_ERROR(output.Append(lines));
     progress.Update(examples.back().example + 1);
   }
   progress.Finish();
@@ -235,6 +272,7 @@ void AddScoreVerb(CLI::App& app, Action& action, base::ProgressScreen screen,
   verb->add_option("--server", arguments->server,
                    "HOST:PORT of a reward server that has the models; --policy "
                    "and --reward then give the tokenizers");
+  AddRuleFlags(*verb, arguments->reward);
   verb->add_option("--format", arguments->format,
                    "rows (default), or groups: what weights and prepare read")
       ->check(CLI::IsMember({"rows", "groups"}));

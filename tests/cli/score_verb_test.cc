@@ -23,11 +23,14 @@ using ::testing::HasSubstr;
 // log-probability = -1 a token.
 class CountingScorer final : public RowScorer {
  public:
-  explicit CountingScorer(ScorerOptions options)
-      : options_(std::move(options)) {}
+  explicit CountingScorer(ScorerOptions options, size_t* chunks_left = nullptr)
+      : options_(std::move(options)), chunks_left_(chunks_left) {}
 
   absl::StatusOr<std::vector<std::vector<RowScore>>> Score(
       std::span<const ScoreExample> examples) override {
+    if (chunks_left_ != nullptr && (*chunks_left_)-- == 0) {
+      return absl::UnavailableError("killed");
+    }
     std::vector<std::vector<RowScore>> scores;
     for (const ScoreExample& example : examples) {
       scores.emplace_back();
@@ -52,6 +55,7 @@ class CountingScorer final : public RowScorer {
 
  private:
   const ScorerOptions options_;
+  size_t* const chunks_left_;  // until it fails
 };
 
 class ScoreVerbTest : public ::testing::Test {
@@ -62,7 +66,8 @@ class ScoreVerbTest : public ::testing::Test {
           AddScoreVerb(app, action, base::ProgressScreen::kNone,
                        [this](const ScorerOptions& options) {
                          ++models_loaded_;
-                         return std::make_unique<CountingScorer>(options);
+                         return std::make_unique<CountingScorer>(options,
+                                                                 &chunks_left_);
                        });
           AddWeightsVerb(app, action);
         },
@@ -72,6 +77,7 @@ class ScoreVerbTest : public ::testing::Test {
     status_ = run.status;
     return run.code;
   }
+  size_t chunks_left_ = SIZE_MAX;
   std::vector<base::Json> OutFile() { return JsonLines(ReadText(out_path_)); }
 
   ModelDirectories directories_;
@@ -252,6 +258,94 @@ TEST_F(ScoreVerbTest, SaysWhatIsMissing) {
             base::kExitBadData);
   EXPECT_EQ(Run({"score", "--server", "nonsense", "--in", ids, "--out", "-"}),
             base::kExitUsage);
+}
+
+TEST_F(ScoreVerbTest, RulesAloneNeedNoModel) {
+  directories_.Write(
+      "r.jsonl",
+      "{\"prompt\":\"q\",\"responses\":[\"42\",\"so 41\"],\"grade\":[3,-1],"
+      "\"answer\":\" 42\"}\n");
+  const std::string in = (directories_.root() / "r.jsonl").string();
+  ASSERT_EQ(
+      Run({"score", "--pattern", "^\\d+$", "--pattern-weight", "2", "--column",
+           "grade", "--column-weight", "0.5", "--exact-match", "answer", "--in",
+           in, "--out", out_path_, "--format", "groups"}),
+      base::kExitOk)
+      << status_;
+  EXPECT_EQ(models_loaded_, 0);
+  const std::vector<base::Json> rows = OutFile();
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0]["rewards"], (std::vector<double>{2 + 1.5 + 1, -0.5}));
+  EXPECT_EQ(rows[0]["reward_pattern"], (std::vector<double>{1, 0}));
+  EXPECT_EQ(rows[0]["reward_column"], (std::vector<double>{3, -1}));
+  EXPECT_EQ(rows[0]["reward_exact_match"], (std::vector<double>{1, 0}));
+  EXPECT_FALSE(rows[0].contains("num_tokens"));
+}
+
+TEST_F(ScoreVerbTest, RulesAddToTheModelsReward) {
+  directories_.Write("r.jsonl",
+                     "{\"prompt\":\"q\",\"responses\":[\"a\",\"b\"]}\n");
+  const std::string in = (directories_.root() / "r.jsonl").string();
+  const std::string model = directories_.Make("m").string();
+  const auto rewards = [&](std::vector<std::string> rules) {
+    std::vector<std::string> words = {"score", "--reward", model,    "--in",
+                                      in,      "--out",    out_path_};
+    words.insert(words.end(), rules.begin(), rules.end());
+    EXPECT_EQ(Run(words), base::kExitOk) << status_;
+    return OutFile();
+  };
+  const double plain = rewards({})[1]["reward"].get<double>();
+  const auto rows = rewards(
+      {"--reward-weight", "0.5", "--pattern", "b", "--length-weight", "-0.25"});
+  const auto tokens = rows[1]["num_tokens"].get<double>();
+  EXPECT_EQ(rows[1]["reward"], plain / 2 + 1 - tokens / 4);
+  EXPECT_EQ(rows[1]["sources"]["model"], plain);
+  EXPECT_EQ(rows[1]["sources"]["length"], tokens);
+}
+
+TEST_F(ScoreVerbTest, MistakenRulesAreRefused) {
+  directories_.Write("r.jsonl",
+                     "{\"prompt\":\"q\",\"responses\":[\"a\",\"b\"]}\n");
+  const std::string in = (directories_.root() / "r.jsonl").string();
+  const auto run = [&](std::vector<std::string> rules) {
+    std::vector<std::string> words = {"score", "--in", in, "--out", out_path_};
+    words.insert(words.end(), rules.begin(), rules.end());
+    return Run(words);
+  };
+  EXPECT_EQ(run({}), base::kExitUsage);
+  EXPECT_EQ(run({"--pattern", "("}), base::kExitUsage);
+  EXPECT_EQ(run({"--length-weight", "-1"}), base::kExitUsage);
+  EXPECT_EQ(run({"--column", "grade"}), base::kExitBadData);
+  EXPECT_THAT(status_.message(), HasSubstr("the column is missing: grade"));
+}
+
+TEST_F(ScoreVerbTest, AKilledCallGoesOnAndScoresNothingTwice) {
+  std::string input;
+  for (int i = 0; i < 400; ++i) {
+    input += "{\"prompt\":\"q\",\"completion\":\"" + std::string(200, 'a') +
+             std::to_string(i) + "\"}\n";
+  }
+  directories_.Write("r.jsonl", input);
+  const std::vector<std::string> words = {
+      "score",
+      "--policy",
+      directories_.Make("m").string(),
+      "--in",
+      (directories_.root() / "r.jsonl").string(),
+      "--out",
+      out_path_};
+  ASSERT_EQ(Run(words), base::kExitOk) << status_;
+  const std::string undisturbed = ReadText(out_path_);
+  const size_t chunks = SIZE_MAX - chunks_left_;
+  ASSERT_GE(chunks, 3u);
+  std::filesystem::remove(out_path_);
+  chunks_left_ = 2;
+  EXPECT_EQ(Run(words), base::kExitUnavailable);
+  EXPECT_FALSE(std::filesystem::exists(out_path_));
+  chunks_left_ = chunks - 2;  // what is left, and no more
+  ASSERT_EQ(Run(words), base::kExitOk) << status_;
+  EXPECT_EQ(ReadText(out_path_), undisturbed);
+  EXPECT_EQ(chunks_left_, 0u);
 }
 
 }  // namespace
