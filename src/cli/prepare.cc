@@ -131,16 +131,22 @@ class Preparation {
 
   absl::Status ReadFile(const fs::path& path) {
     ASSIGN_OR_RETURN(data::RowSource source, data::RowSource::Open(path));
+    const uint64_t rows_before = result_.num_rows;
     uint64_t num_taken = 0;
     while (true) {
       if (options_.stop()) return absl::CancelledError("interrupted");
       ASSIGN_OR_RETURN(const std::vector<data::SourceLine> batch,
                        NextBatch(source));
-      if (batch.empty()) return absl::OkStatus();
+      if (batch.empty()) break;
       RETURN_IF_ERROR(AddBatch(path, batch));
       progress_.Advance(source.num_taken() - num_taken);
       num_taken = source.num_taken();
     }
+    const std::optional<data::HhSubset> subset = data::HhSubsetOf(path);
+    if (subset.has_value() && format_ == data::RowFormat::kHh) {
+      result_.subsets.push_back({*subset, result_.num_rows - rows_before});
+    }
+    return absl::OkStatus();
   }
 
   // The counts, once the shares of what is left out have been looked at.
@@ -291,7 +297,8 @@ absl::StatusOr<PrepareResult> Run(const PrepareOptions& options,
                                   const fs::path& directory) {
   ASSIGN_OR_RETURN(
       data::DatasetWriter writer,
-      data::DatasetWriter::Create(directory, data::DatasetWriter::kShardBytes, options.kept));
+      data::DatasetWriter::Create(directory, data::DatasetWriter::kShardBytes,
+                                  options.kept));
   Preparation preparation(options, encoders, std::move(writer),
                           directory / kRejectedFile);
   for (const fs::path& input : options.inputs) {

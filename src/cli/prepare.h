@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/progress.h"
 #include "cli/inspect_rows.h"
+#include "data/hh_subset.h"
 #include "data/kept_columns.h"
 #include "data/row_columns.h"
 #include "data/row_format.h"
@@ -49,6 +50,11 @@ struct PrepareResult {
   std::string description;  // "preference, conversational, implicit prompt"
   std::string rendering;    // "chat_template" or "transcript"
   uint64_t num_rows = 0;    // read from the files
+  struct ReadSubset {
+    data::HhSubset published;
+    uint64_t num_rows = 0;  // that the file has
+  };
+  std::vector<ReadSubset> subsets;  // of hh-rlhf, known by their names
   uint64_t num_examples = 0;
   uint64_t num_responses = 0;
   uint64_t num_rejected = 0;           // rows that are not valid

@@ -39,6 +39,17 @@ std::string PrepareVerdict(const PrepareResult& result) {
   if (result.rendering == "transcript") {
     absl::StrAppend(&text, "; the model has no chat template: transcripts");
   }
+  for (const auto& [published, num_rows] : result.subsets) {
+    absl::StrAppend(&text, "\nhh-rlhf ", published.name, " ", published.split,
+                    ": ");
+    if (num_rows == published.num_rows) {
+      absl::StrAppend(&text, "all ", Grouped(num_rows), " rows");
+    } else {
+      absl::StrAppend(&text, "warning: ", Grouped(num_rows), " rows where ",
+                      Grouped(published.num_rows),
+                      " were published; it is cut, or of another release");
+    }
+  }
   return text;
 }
 
@@ -46,6 +57,13 @@ base::Json PrepareJson(const PrepareResult& result) {
   base::Json rejected_file;
   if (result.rejected_file.has_value()) {
     rejected_file = result.rejected_file->string();
+  }
+  base::Json subsets = base::Json::array();
+  for (const auto& [published, num_rows] : result.subsets) {
+    subsets.push_back({{"name", published.name},
+                       {"split", published.split},
+                       {"rows", num_rows},
+                       {"published_rows", published.num_rows}});
   }
   return {{"version", 1},
           {"format", result.format},
@@ -59,6 +77,7 @@ base::Json PrepareJson(const PrepareResult& result) {
           {"too_long", result.num_too_long},
           {"dropped_responses", result.num_dropped_responses},
           {"tokens", result.num_tokens},
+          {"subsets", subsets},
           {"truncated", result.num_truncated},
           {"unstable", result.num_unstable}};
 }

@@ -286,6 +286,27 @@ TEST_F(PrepareTest, ReportsItsCounts) {
   }
 }
 
+TEST_F(PrepareTest, SaysWhetherASubsetOfHhIsWhole) {
+  const auto row = [](const char* answer) {
+    return base::DumpJson({{"chosen", "\n\nHuman: hi\n\nAssistant: " +
+                                          std::string(answer)},
+                           {"rejected", "\n\nHuman: hi\n\nAssistant: no"}}) +
+           "\n";
+  };
+  fs::create_directories(directories_.root() / "helpful-online");
+  options_.inputs = {
+      directories_.Write("helpful-online/test.jsonl", row("yes") + row("well")),
+      directories_.Write("mine.jsonl", row("sure"))};
+  const absl::StatusOr<PrepareResult> result = Prepare(options_);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(PrepareVerdict(*result),
+              HasSubstr("hh-rlhf helpful-online test: warning: 2 rows where "
+                        "1,137 were published"));
+  const base::Json json = PrepareJson(*result);
+  ASSERT_EQ(json["subsets"].size(), 1u);
+  EXPECT_EQ(json["subsets"][0]["rows"], 2);
+}
+
 // Real transcripts; the counts were made by an independent reading of them.
 TEST_F(PrepareTest, ReadsTheHhSplits) {
   REQUIRE_TEST_DATA(hh, "hh");
@@ -304,6 +325,8 @@ TEST_F(PrepareTest, ReadsTheHhSplits) {
     ASSERT_TRUE(result.ok()) << result.status();
     EXPECT_EQ(result->format, "hh");
     EXPECT_EQ(result->num_rows, split.rows);
+    ASSERT_EQ(result->subsets.size(), 1u);
+    EXPECT_EQ(result->subsets[0].num_rows, split.rows);
     EXPECT_EQ(result->num_rejected,
               split.empty + split.mismatched + split.out_of_order);
     EXPECT_EQ(result->num_examples, split.rows - result->num_rejected);
