@@ -116,18 +116,6 @@ void CheckRewardSources(const v1::RunConfig& config,
   }
 }
 
-// Keys whose part of the program is still to come: refused, never ignored.
-void CheckAbsent(const v1::RunConfig& config,
-                 std::vector<Conflict>& conflicts) {
-  const v1::Objective& objective = config.objective();
-  const auto absent = [&](const char* path, bool set) {
-    if (set) conflicts.push_back({{path}, "not supported yet; leave it out"});
-  };
-  absent("objective.kind", objective.kind() == v1::Objective::KIND_RM);
-  absent("eval.keep_best", config.eval().keep_best());
-  absent("eval.patience", config.eval().patience() != 0);
-}
-
 // A default that its own rules refuse is a mistake in run_config.proto, which
 // any test that loads a configuration shows.
 void SetDefault(const std::string& value, const FieldDescriptor& field,
@@ -183,7 +171,6 @@ std::vector<Conflict> FindConflicts(const v1::RunConfig& config) {
   CheckMoments(config, conflicts);
   CheckLora(config, conflicts);
   CheckRewardSources(config, conflicts);
-  CheckAbsent(config, conflicts);
   return conflicts;
 }
 

@@ -37,7 +37,6 @@ Objective DefaultObjective() {
   o.mutable_a_lol()->set_clip(0.9);
   o.mutable_a_lol()->set_value(Objective::ALol::VALUE_PROMPT_MEAN);
   o.mutable_a_lol()->set_kl_coefficient(0.2);
-  o.mutable_rm()->set_center_rewards_coefficient(0);
   return o;
 }
 

@@ -160,8 +160,8 @@ absl::StatusOr<Objective> ResolveALol(const Objective& objective) {
 }
 
 absl::Status CheckNoKeyOfOtherKinds(const Objective& objective) {
-  constexpr std::array<absl::string_view, 5> kOthers = {
-      "beta", "label_smoothing", "sft_mix", "a_lol", "rm"};
+  constexpr std::array<absl::string_view, 4> kOthers = {
+      "beta", "label_smoothing", "sft_mix", "a_lol"};
   const Objective defaults = DefaultObjective();
   for (const absl::string_view key : kOthers) {
     Objective given = defaults;
