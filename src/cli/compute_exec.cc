@@ -26,7 +26,10 @@ bool NeedsCompute(std::span<char* const> argv) {
   if (argv.size() < 2) return false;
   const std::string_view verb = argv[1];
   if (verb == "world") return true;
-  if (verb != "score" && verb != "generate" && verb != "plan") return false;
+  if (verb != "score" && verb != "generate" && verb != "eval" &&
+      verb != "plan") {
+    return false;
+  }
   return std::none_of(argv.begin() + 2, argv.end(), [](std::string_view word) {
     return word == "--server" || word.starts_with("--server=") ||
            word == "--help" || word == "-h";

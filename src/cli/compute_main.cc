@@ -7,6 +7,8 @@
 #include "base/heap.h"
 #include "base/logging.h"
 #include "base/version.h"
+#include "checkpoint/model_fingerprint.h"
+#include "cli/eval/eval_verb.h"
 #include "cli/generate_local.h"
 #include "cli/generate_verb.h"
 #include "cli/outcome.h"
@@ -33,6 +35,10 @@ int Run(int argc, char** argv) {
       base::ScreenOfStandardError(std::getenv("TERM"), std::getenv("NO_COLOR"));
   AddScoreVerb(app, action, screen, LoadLocalScorer);
   AddGenerateVerb(app, action, GenerateLocally, screen);
+  AddEvalVerb(app, action, screen,
+              {.load_generator = LoadLocalGenerator,
+               .load_scorer = LoadLocalScorer,
+               .fingerprint = checkpoint::ModelFingerprint});
   AddPlanVerb(app, action, PlanLocally);
   AddWorldVerb(app, action, screen);
   if (const auto ended =

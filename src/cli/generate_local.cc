@@ -44,13 +44,8 @@ absl::StatusOr<std::vector<GeneratedText>> Answer(
   return texts;
 }
 
-absl::StatusOr<std::vector<GeneratedText>> Run(const GenerateRequest& request) {
-  absl::StatusOr<model::Parameters> parameters = LoadModel(request.model);
-  if (!parameters.ok()) {
-    return absl::Status(
-        parameters.status().code(),
-        absl::StrCat(request.model, ": ", parameters.status().message()));
-  }
+absl::StatusOr<std::vector<GeneratedText>> Run(
+    const model::Parameters& parameters, const GenerateRequest& request) {
   const model::GenerateOptions options = {
       .sampling = {.temperature = request.temperature,
                    .top_k = request.top_k,
@@ -59,23 +54,49 @@ absl::StatusOr<std::vector<GeneratedText>> Run(const GenerateRequest& request) {
       .stop_tokens = request.stop_tokens,
       .seed = request.seed};
   std::span<const GenerateTask> tasks = request.tasks;
-  if (!request.take) return Answer(*parameters, tasks, options, request.sink);
+  if (!request.take) return Answer(parameters, tasks, options, request.sink);
   while (!tasks.empty()) {
     const size_t count = std::min(request.tasks_at_once, tasks.size());
     ASSIGN_OR_RETURN(
         const std::vector<GeneratedText> texts,
-        Answer(*parameters, tasks.first(count), options, request.sink));
+        Answer(parameters, tasks.first(count), options, request.sink));
     RETURN_IF_ERROR(request.take(texts));
     tasks = tasks.subspan(count);
   }
   return std::vector<GeneratedText>();
 }
 
+class LocalGenerator final : public TextGenerator {
+ public:
+  explicit LocalGenerator(model::Parameters parameters)
+      : parameters_(std::move(parameters)) {}
+
+  absl::StatusOr<std::vector<GeneratedText>> Generate(
+      const GenerateRequest& request) override {
+    return base::CatchExceptions([&] { return Run(parameters_, request); });
+  }
+
+ private:
+  const model::Parameters parameters_;
+};
+
 }  // namespace
+
+absl::StatusOr<std::unique_ptr<TextGenerator>> LoadLocalGenerator(
+    const std::string& model) {
+  auto parameters = base::CatchExceptions([&] { return LoadModel(model); });
+  if (!parameters.ok()) {
+    return absl::Status(
+        parameters.status().code(),
+        absl::StrCat(model, ": ", parameters.status().message()));
+  }
+  return std::make_unique<LocalGenerator>(*std::move(parameters));
+}
 
 absl::StatusOr<std::vector<GeneratedText>> GenerateLocally(
     const GenerateRequest& request) {
-  return base::CatchExceptions([&] { return Run(request); });
+  ASSIGN_OR_RETURN(const auto generator, LoadLocalGenerator(request.model));
+  return generator->Generate(request);
 }
 
 }  // namespace varalign::cli

@@ -2,6 +2,8 @@
 #ifndef VARALIGN_CLI_GENERATE_LOCAL_H_
 #define VARALIGN_CLI_GENERATE_LOCAL_H_
 
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -10,7 +12,11 @@
 namespace varalign::cli {
 
 // NotFound, InvalidArgument: a directory that is no language model; the message
-// begins with it. Others as model/generate.h.
+// begins with it.
+absl::StatusOr<std::unique_ptr<TextGenerator>> LoadLocalGenerator(
+    const std::string& model);
+
+// As LoadLocalGenerator; others as model/generate.h.
 absl::StatusOr<std::vector<GeneratedText>> GenerateLocally(
     const GenerateRequest& request);
 

@@ -43,6 +43,16 @@ struct GenerateRequest {
   size_t tasks_at_once = 0;  // of `take`, at least 1
 };
 
+// A model in memory that writes. Not thread safe.
+class TextGenerator {
+ public:
+  virtual ~TextGenerator() = default;
+
+  // In the order of the tasks, whatever the model that `request` names.
+  virtual absl::StatusOr<std::vector<GeneratedText>> Generate(
+      const GenerateRequest& request) = 0;
+};
+
 // Loads the model and generates, in the order of the tasks.
 using GenerateModel = std::function<absl::StatusOr<std::vector<GeneratedText>>(
     const GenerateRequest& request)>;

@@ -12,6 +12,7 @@
 #include "base/version.h"
 #include "cli/compute_exec.h"
 #include "cli/data_verbs.h"
+#include "cli/eval/eval_verb.h"
 #include "cli/generate_verb.h"
 #include "cli/outcome.h"
 #include "cli/parse_error.h"
@@ -45,6 +46,7 @@ void AddVerbs(CLI::App& app, Action& action) {
   AddScoreVerb(app, action, screen);
   AddWeightsVerb(app, action);
   AddGenerateVerb(app, action);
+  AddEvalVerb(app, action, screen);
   AddPlanVerb(app, action);
   AddSubmitVerb(app, action);
   AddWatchVerb(app, action, screen);
