@@ -87,6 +87,13 @@ absl::StatusOr<v1::Run> Resume(const RunServiceClient& client,
   return client.Submit(request);
 }
 
+// Would the rule take another objective.lambda?
+bool TakesLambda(const v1::Objective& rule) {
+  return objective::NeedsRewards(rule) && rule.target_kl() == 0 &&
+         rule.kind() == v1::Objective::KIND_VAR &&
+         rule.preset() != v1::Objective::PRESET_RAFT;
+}
+
 NextCommands CommandsAfter(const TrainArguments& arguments,
                            const v1::RunConfig& config, const Places& places) {
   std::vector<std::string> words = {"train", arguments.config.file};
@@ -102,8 +109,7 @@ NextCommands CommandsAfter(const TrainArguments& arguments,
   };
   NextCommands next;
   next.resume = with({"--out", PathText(places.run), "--resume"});
-  // Lambda has no meaning where rewards have none.
-  if (!objective::NeedsRewards(config.objective())) return next;
+  if (!TakesLambda(config.objective())) return next;
   const std::string lambda = absl::StrCat(config.objective().lambda() / 2);
   next.other =
       with({"--set", absl::StrCat("objective.lambda=", lambda), "--out",

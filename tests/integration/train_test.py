@@ -256,6 +256,23 @@ class TrainTest(harness.ServiceTest):
             "train", config, "--out", self.directory / name, "--json",
             *arguments))
 
+    def test_no_other_lambda_is_advised_where_there_is_none(self):
+        for key, expected in (("kind", 0), ("lambda", 1)):
+            config = self.write(f"{key}.yaml", json.dumps({
+                "name": key,
+                "model": {"path": str(WORLD / "policy")},
+                "data": {"path": str(WORLD / "data")},
+                "reward": {"length": {"weight": -1}},
+                "objective": {"kind": "a_lol", "a_lol": {"variant": "ref_free"}}
+                if key == "kind" else {"preset": "boltzmann", "lambda": 2},
+                "train": {"workers": 1, "max_steps": 1, "global_batch": 8}}))
+            process = harness.varalign("train", config, "--out",
+                                       self.directory / key)
+            self.assertEqual(process.returncode, 0, process.stderr)
+            self.assertEqual(
+                (process.stdout + process.stderr).count("objective.lambda="),
+                expected)
+
     def test_a_lol_learns_from_rewards(self):
         result = self.a_lol("run", "sequence")
         self.assertEqual(result["state"], "SUCCEEDED")
